@@ -1,0 +1,1235 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * eventfs - the part of tracefs that serves events/
+ *
+ * A kernel has thousands of trace events, each a directory of files, all of
+ * them once more for each tracing instance, and hardly anybody looks at most.
+ * So each directory has a small node, struct eventfs_inode, and dentries and
+ * inodes are made in ->lookup() when somebody asks for a name.
+ *
+ * Rules that everything here follows:
+ *
+ * 1. The dentry cache is a cache. Nothing points from a node to a dentry but
+ *    from a root to that of "events", which is persistent. A dentry made by
+ *    lookup holds a counted reference to a node in d_fsdata, set before it is
+ *    hashed and dropped by d_release: a directory's to its own node, that of a
+ *    file or of a missing name to its directory's.
+ *
+ * 2. An object is complete before anybody can reach it, and memory that was
+ *    reachable is freed after a grace period.
+ *
+ * 3. Whoever hashes a dentry for a node, or calls a callback of it, has the
+ *    node active. Removal makes the node dead, which ends new activity, and
+ *    waits for what runs: so it finds all there will ever be in the cache, and
+ *    no callback runs after it. The tree's lock is never taken by the active.
+ *
+ * 4. d_revalidate says whether a dentry told the truth a moment ago. A node may
+ *    die right after, so whatever a stale dentry leads to is kept by reference:
+ *    ->release of an entry runs after the last dentry of its directory.
+ *
+ * Who writes what, under what, and who reads it:
+ *
+ *   field              written                         read
+ *   index, rb          tree's lock, seq                RCU and seq, or tree's lock
+ *   seq                tree's lock, no preemption      RCU
+ *   generation         tree's lock: store-release      load-acquire before the
+ *                      after the index changed         search it speaks for
+ *   extra              once, cmpxchg                   load-acquire, dependency
+ *   extra->attrs       cmpxchg                         RCU
+ *   extra->changed     atomic64, last one wins         atomic64
+ *   active             atomic                          atomic
+ *   the rest           before publication              freely, see @rcu
+ *
+ * Lock order: event_mutex, tree's lock, activity (waited for). Lookup holds the
+ * directory's i_rwsem when it gets active; creating and removing events never
+ * takes that of an eventfs directory. The last put takes no lock of these.
+ */
+#include <linux/atomic.h>
+#include <linux/build_bug.h>
+#include <linux/cleanup.h>
+#include <linux/dcache.h>
+#include <linux/fs.h>
+#include <linux/fsnotify.h>
+#include <linux/kref.h>
+#include <linux/lockdep.h>
+#include <linux/minmax.h>
+#include <linux/mutex.h>
+#include <linux/namei.h>
+#include <linux/posix_acl.h>
+#include <linux/preempt.h>
+#include <linux/rbtree.h>
+#include <linux/rcupdate.h>
+#include <linux/sched.h>
+#include <linux/security.h>
+#include <linux/seqlock.h>
+#include <linux/slab.h>
+#include <linux/spinlock.h>
+#include <linux/string.h>
+#include <linux/stringhash.h>
+#include <linux/timekeeping.h>
+#include <linux/tracefs.h>
+#include <linux/wait_bit.h>
+
+#include "internal.h"
+
+/*
+ * A child's key is made of a hash of its name and a few bits that separate
+ * equal hashes. It orders the index and is the child's directory position, so
+ * it stays below 2^31 (s_maxbytes, and off_t of 32-bit processes), and above
+ * the positions of files. The last hash is left out so that there is a position
+ * after each key.
+ */
+#define EVENTFS_TWIN_BITS	7
+#define EVENTFS_TWIN_MASK	((1U << EVENTFS_TWIN_BITS) - 1)
+#define EVENTFS_HASH_BITS	(31 - EVENTFS_TWIN_BITS)
+#define EVENTFS_MAX_HASH	((1U << EVENTFS_HASH_BITS) - 2)
+#define EVENTFS_MIN_HASH	4U
+#define EVENTFS_MIN_KEY		(EVENTFS_MIN_HASH << EVENTFS_TWIN_BITS)
+
+/* Positions of a directory: "." and "..", its files, its children */
+#define EVENTFS_FILE_POS	2
+#define EVENTFS_MAX_ENTRIES	TRACEFS_SLOT_MASK	/* slot 0 is the directory */
+static_assert(EVENTFS_FILE_POS + EVENTFS_MAX_ENTRIES <= EVENTFS_MIN_KEY);
+
+/* Added to eventfs_inode::active by removal; far from any count of tasks */
+#define EVENTFS_DEAD_BIAS	INT_MIN
+
+/**
+ * struct eventfs_extra - what most nodes do without
+ * @index: the children, by key
+ * @seq: odd while @index changes; a reader that missed a child tries again.
+ *	A plain one, written without preemption: on PREEMPT_RT, readers of one
+ *	with a mutex would take that, and these are in an RCU section
+ * @generation: bumped after each child that came; what a cached miss remembers
+ * @changed: when the last child came or went, in ns since the epoch
+ * @attrs: what was set on the directory (slot 0) and its files
+ *
+ * Comes with the first child or the first change of attributes, and stays.
+ */
+struct eventfs_extra {
+	struct rb_root index;
+	seqcount_t seq;
+	u32 generation;
+	atomic64_t changed;
+	struct tracefs_attrs __rcu *attrs;
+};
+
+/**
+ * struct eventfs_inode - the node: one directory of events
+ * @rb: place in the parent's index
+ * @entries: the files
+ * @data: what the callbacks of @entries are given
+ * @rcu: to free the node, when nobody can ask for @entries and @data any more;
+ *	RCU readers of a node follow all but these two
+ * @name: name in the parent
+ * @parent: the parent, counted; NULL for a root
+ * @extra: index of children and changed attributes, or NULL
+ * @born: when it was created, in ns since the epoch
+ * @ref: one for being in the tree, one for each child, each directory inode,
+ *	each dentry
+ * @active: lookups and callbacks that run; negative once the node is dead
+ * @key: its key in the parent's index
+ * @id: from tracefs_get_id()
+ * @nr_entries: length of @entries
+ */
+struct eventfs_inode {
+	struct rb_node rb;
+	union {
+		struct {
+			const struct eventfs_entry *entries;
+			void *data;
+		};
+		struct rcu_head rcu;
+	};
+	const char *name;
+	struct eventfs_inode *parent;
+	struct eventfs_extra *extra;
+	s64 born;
+	struct kref ref;
+	atomic_t active;
+	u32 key;
+	u32 id:24;
+	u32 nr_entries:8;
+};
+
+/**
+ * struct eventfs_root - the node of an "events" directory
+ * @node: the node
+ * @lock: held to create and remove in this tree
+ * @dentry: the persistent dentry of the directory
+ */
+struct eventfs_root {
+	struct eventfs_inode node;
+	struct mutex lock;	/* serialises creation and removal */
+	struct dentry *dentry;
+};
+
+static struct kmem_cache *eventfs_node_cache __ro_after_init;
+
+#ifdef CONFIG_LOCKDEP
+/* One for all nodes: who is active waits for nothing that waits for anyone. */
+static struct lockdep_map eventfs_active_map =
+	STATIC_LOCKDEP_MAP_INIT("eventfs_active", &eventfs_active_map);
+#endif
+
+static const struct dentry_operations eventfs_dentry_operations;
+static const struct inode_operations eventfs_dir_inode_operations;
+static const struct inode_operations eventfs_file_inode_operations;
+static const struct file_operations eventfs_dir_operations;
+
+/*
+ * References
+ */
+
+static struct eventfs_inode *eventfs_get(struct eventfs_inode *node)
+{
+	kref_get(&node->ref);
+	return node;
+}
+
+static struct eventfs_root *eventfs_root(struct eventfs_inode *node)
+{
+	while (node->parent)
+		node = node->parent;
+	return container_of(node, struct eventfs_root, node);
+}
+
+static void eventfs_free(struct eventfs_inode *node)
+{
+	if (node->extra)
+		kfree(rcu_access_pointer(node->extra->attrs));
+	kfree(node->extra);
+	kfree_const(node->name);
+	if (node->parent)
+		kmem_cache_free(eventfs_node_cache, node);
+	else
+		kfree(container_of(node, struct eventfs_root, node));
+}
+
+static void eventfs_free_rcu(struct rcu_head *rcu)
+{
+	eventfs_free(container_of(rcu, struct eventfs_inode, rcu));
+}
+
+static void eventfs_last_put(struct kref *ref)
+{
+	struct eventfs_inode *node = container_of(ref, struct eventfs_inode, ref);
+
+	for (unsigned int i = 0; i < node->nr_entries; i++) {
+		const struct eventfs_entry *entry = &node->entries[i];
+
+		if (entry->release)
+			entry->release(entry->name, node->data);
+	}
+	tracefs_put_id(node->id);
+	call_rcu(&node->rcu, eventfs_free_rcu);
+}
+
+/* May be called wherever dput() may; a node's last put is one of its parent. */
+static void eventfs_put(struct eventfs_inode *node)
+{
+	while (node) {
+		struct eventfs_inode *parent = node->parent;
+
+		if (!kref_put(&node->ref, eventfs_last_put))
+			return;
+		node = parent;
+	}
+}
+
+/*
+ * Activity
+ */
+
+static bool eventfs_is_dead(const struct eventfs_inode *node)
+{
+	return atomic_read(&node->active) < 0;
+}
+
+static bool eventfs_get_active(struct eventfs_inode *node)
+{
+	if (!atomic_inc_unless_negative(&node->active))
+		return false;
+	rwsem_acquire_read(&eventfs_active_map, 0, 1, _RET_IP_);
+	return true;
+}
+
+static void eventfs_put_active(struct eventfs_inode *node)
+{
+	rwsem_release(&eventfs_active_map, _RET_IP_);
+	if (unlikely(atomic_dec_return(&node->active) == EVENTFS_DEAD_BIAS))
+		wake_up_var(&node->active);
+}
+
+/* Make a node dead, and wait until nobody is active on it. */
+static void eventfs_drain(struct eventfs_inode *node)
+{
+	rwsem_acquire(&eventfs_active_map, 0, 0, _RET_IP_);
+	atomic_add(EVENTFS_DEAD_BIAS, &node->active);
+	/* Pairs with the decrement: what the active did happened before. */
+	wait_var_event(&node->active,
+		       atomic_read_acquire(&node->active) == EVENTFS_DEAD_BIAS);
+	rwsem_release(&eventfs_active_map, _RET_IP_);
+}
+
+/*
+ * Index
+ */
+
+static struct eventfs_extra *eventfs_extra(const struct eventfs_inode *node)
+{
+	/* Pairs with the cmpxchg in eventfs_make_extra(). */
+	return smp_load_acquire(&node->extra);
+}
+
+static struct eventfs_extra *eventfs_make_extra(struct eventfs_inode *node)
+{
+	struct eventfs_extra *extra = eventfs_extra(node);
+	struct eventfs_extra *old;
+
+	if (extra)
+		return extra;
+
+	extra = kzalloc_obj(*extra);
+	if (!extra)
+		return NULL;
+
+	extra->index = RB_ROOT;
+	seqcount_init(&extra->seq);
+	atomic64_set(&extra->changed, node->born);
+	old = cmpxchg(&node->extra, NULL, extra);
+	if (!old)
+		return extra;
+	kfree(extra);
+	return old;
+}
+
+static u32 eventfs_first_key(const char *name, unsigned int len)
+{
+	u32 hash = full_name_hash(NULL, name, len) >> (32 - EVENTFS_HASH_BITS);
+
+	return clamp(hash, EVENTFS_MIN_HASH, EVENTFS_MAX_HASH) << EVENTFS_TWIN_BITS;
+}
+
+static bool eventfs_same_hash(u32 a, u32 b)
+{
+	return (a ^ b) <= EVENTFS_TWIN_MASK;
+}
+
+/*
+ * The child with the least key not below @key. While @index changes it may be
+ * another with a greater key, or none, so whoever has no lock checks seq.
+ */
+static struct eventfs_inode *eventfs_search(const struct rb_root *index, u32 key)
+{
+	const struct rb_node *rb = rcu_dereference_raw(index->rb_node);
+	struct eventfs_inode *best = NULL;
+
+	while (rb) {
+		struct eventfs_inode *node = rb_entry(rb, struct eventfs_inode, rb);
+
+		if (node->key == key)
+			return node;
+		if (node->key > key) {
+			best = node;
+			rb = rcu_dereference_raw(rb->rb_left);
+		} else {
+			rb = rcu_dereference_raw(rb->rb_right);
+		}
+	}
+	return best;
+}
+
+static struct eventfs_inode *eventfs_search_name(const struct rb_root *index,
+						 const char *name, u32 first)
+{
+	struct eventfs_inode *node;
+	u32 key = first;
+
+	while ((node = eventfs_search(index, key)) && eventfs_same_hash(node->key, first)) {
+		if (!strcmp(node->name, name))
+			return node;
+		key = node->key + 1;
+	}
+	return NULL;
+}
+
+/*
+ * A descent through a tree that changes can miss a node, hence the sequence
+ * count; what it finds was there. A node whose last reference is gone left the
+ * tree before, so that seq has changed and the next try goes without it.
+ */
+static struct eventfs_inode *eventfs_find(struct eventfs_inode *dir, const struct qstr *name)
+{
+	struct eventfs_extra *extra = eventfs_extra(dir);
+	struct eventfs_inode *node;
+	unsigned int seq;
+	u32 key;
+
+	if (!extra)
+		return NULL;
+
+	key = eventfs_first_key(name->name, name->len);
+	guard(rcu)();
+	do {
+		seq = read_seqcount_begin(&extra->seq);
+		node = eventfs_search_name(&extra->index, name->name, key);
+		if (node && kref_get_unless_zero(&node->ref))
+			return node;
+	} while (read_seqcount_retry(&extra->seq, seq));
+	return NULL;
+}
+
+/* The first child at or after position @key, with a reference */
+static struct eventfs_inode *eventfs_next(struct eventfs_inode *dir, u32 key)
+{
+	struct eventfs_extra *extra = eventfs_extra(dir);
+	struct eventfs_inode *node;
+	unsigned int seq;
+
+	if (!extra)
+		return NULL;
+
+	guard(rcu)();
+	do {
+		seq = read_seqcount_begin(&extra->seq);
+		node = eventfs_search(&extra->index, key);
+		/* One that came too late for a reference has left the tree. */
+	} while (read_seqcount_retry(&extra->seq, seq) ||
+		 (node && !kref_get_unless_zero(&node->ref)));
+	return node;
+}
+
+static int eventfs_cmp_key(struct rb_node *a, const struct rb_node *b)
+{
+	u32 key_a = rb_entry(a, struct eventfs_inode, rb)->key;
+	u32 key_b = rb_entry(b, struct eventfs_inode, rb)->key;
+
+	return key_a < key_b ? -1 : key_a > key_b;
+}
+
+/* Make a complete node visible. Caller holds the tree's lock. */
+static int eventfs_publish(struct eventfs_inode *node)
+{
+	struct eventfs_inode *dir = node->parent;
+	u32 first = eventfs_first_key(node->name, strlen(node->name));
+	struct eventfs_extra *extra;
+	struct eventfs_inode *other;
+	struct rb_node *same;
+
+	lockdep_assert_held(&eventfs_root(node)->lock);
+
+	if (eventfs_is_dead(dir))
+		return -ENODEV;
+	for (unsigned int i = 0; i < dir->nr_entries; i++) {
+		if (!strcmp(dir->entries[i].name, node->name))
+			return -EEXIST;
+	}
+	extra = eventfs_make_extra(dir);
+	if (!extra)
+		return -ENOMEM;
+	if (eventfs_search_name(&extra->index, node->name, first))
+		return -EEXIST;
+
+	/* Take the first key of this hash that no other name has. */
+	node->key = first;
+	while ((other = eventfs_search(&extra->index, node->key)) && other->key == node->key) {
+		if (!eventfs_same_hash(first, ++node->key))
+			return -ENOSPC;
+	}
+
+	scoped_guard(preempt) {
+		write_seqcount_begin(&extra->seq);
+		same = rb_find_add_rcu(&node->rb, &extra->index, eventfs_cmp_key);
+		write_seqcount_end(&extra->seq);
+	}
+	WARN_ON_ONCE(same);	/* the key was free a moment ago, under the lock */
+	/*
+	 * After the index, never before: a lookup that reads the new generation,
+	 * with the acquire in eventfs_generation(), then also finds the node, and
+	 * a miss that was found before is refused from now on.
+	 */
+	smp_store_release(&extra->generation, extra->generation + 1);
+	atomic64_set(&extra->changed, ktime_get_coarse_real_ns());
+	return 0;
+}
+
+/* Take a node out of its parent's index. Caller holds the tree's lock. */
+static void eventfs_unpublish(struct eventfs_inode *node)
+{
+	struct eventfs_extra *extra = eventfs_extra(node->parent);
+
+	lockdep_assert_held(&eventfs_root(node)->lock);
+
+	scoped_guard(preempt) {
+		write_seqcount_begin(&extra->seq);
+		rb_erase(&node->rb, &extra->index);
+		write_seqcount_end(&extra->seq);
+	}
+	atomic64_set(&extra->changed, ktime_get_coarse_real_ns());
+}
+
+/*
+ * The generation that a miss in @dir depends on, to be read before the search.
+ * A directory that never had a child is as one of generation 0.
+ */
+static u32 eventfs_generation(const struct eventfs_inode *dir)
+{
+	const struct eventfs_extra *extra = eventfs_extra(dir);
+
+	/* Pairs with the release in eventfs_publish(). */
+	return extra ? smp_load_acquire(&extra->generation) : 0;
+}
+
+/*
+ * Attributes
+ */
+
+static unsigned int eventfs_slot(const struct inode *inode)
+{
+	return inode->i_ino & TRACEFS_SLOT_MASK;
+}
+
+static u32 eventfs_ino(const struct eventfs_inode *node, unsigned int slot)
+{
+	return (u32)node->id << TRACEFS_SLOT_BITS | slot;
+}
+
+/**
+ * eventfs_attr - what was set on an object of eventfs
+ * @inode: its inode
+ *
+ * Context: RCU read-side critical section.
+ * Return: the attributes, some of which may be set, or NULL if none ever was.
+ */
+const struct tracefs_attr *eventfs_attr(const struct inode *inode)
+{
+	const struct eventfs_extra *extra = eventfs_extra(get_tracefs(inode)->node);
+	const struct tracefs_attrs *attrs = extra ? rcu_dereference(extra->attrs) : NULL;
+
+	return attrs ? &attrs->slot[eventfs_slot(inode)] : NULL;
+}
+
+/**
+ * eventfs_set_attr - remember what is set on an object of eventfs
+ * @idmap: idmap of the mount
+ * @inode: its inode
+ * @iattr: what to set, already checked
+ *
+ * Context: May sleep; caller holds i_rwsem.
+ * Return: 0; -ENODEV if the directory was removed; -ENOMEM with nothing changed.
+ */
+int eventfs_set_attr(struct mnt_idmap *idmap, struct inode *inode,
+		     const struct iattr *iattr)
+{
+	struct eventfs_inode *node = get_tracefs(inode)->node;
+	struct eventfs_extra *extra;
+	struct iattr set = *iattr;
+
+	if (eventfs_is_dead(node))
+		return -ENODEV;
+	/* What O_TRUNC does to a size and to times is nobody's setting. */
+	if (set.ia_valid & ATTR_SIZE)
+		set.ia_valid &= ATTR_MODE;
+	if (!set.ia_valid)
+		return 0;
+
+	extra = eventfs_make_extra(node);
+	if (!extra)
+		return -ENOMEM;
+	return tracefs_record_attr(&extra->attrs, node->nr_entries + 1,
+				   eventfs_slot(inode), idmap, inode, &set);
+}
+
+/**
+ * eventfs_fill_stat - fill in times and links of an object of eventfs
+ * @inode: its inode
+ * @stat: to be filled
+ *
+ * An object is as old as its directory. A directory changes when a child comes
+ * or goes; what somebody set holds until the next change.
+ *
+ * Context: RCU read-side critical section.
+ */
+void eventfs_fill_stat(const struct inode *inode, struct kstat *stat)
+{
+	const struct eventfs_inode *node = get_tracefs(inode)->node;
+	const struct eventfs_extra *extra = eventfs_extra(node);
+	const struct tracefs_attr *attr = eventfs_attr(inode);
+	s64 changed = node->born;
+	s64 atime, mtime, ctime;
+
+	if (extra && !eventfs_slot(inode))
+		changed = atomic64_read(&extra->changed);
+	atime = node->born;
+	mtime = changed;
+	ctime = changed;
+	if (attr && attr->set & ATTR_ATIME)
+		atime = attr->atime;
+	if (attr && attr->set & ATTR_MTIME && attr->touched >= changed)
+		mtime = attr->mtime;
+	if (attr && attr->set & ATTR_CTIME)
+		ctime = max(ctime, attr->ctime);
+
+	stat->atime = ns_to_timespec64(atime);
+	stat->mtime = ns_to_timespec64(mtime);
+	stat->ctime = ns_to_timespec64(ctime);
+	stat->btime = ns_to_timespec64(node->born);
+	stat->result_mask |= STATX_BTIME;
+	stat->nlink = eventfs_is_dead(node) ? 0 : 1;
+}
+
+/* Give a new inode what both kinds have; the mode may have been set. */
+static void eventfs_init_inode(struct inode *inode, const struct inode *dir, umode_t mode)
+{
+	const struct tracefs_attr *attr;
+
+	get_tracefs(inode)->flags |= get_tracefs(dir)->flags & TRACEFS_INSTANCES;
+	inode->i_flags |= S_NOATIME;
+
+	guard(rcu)();
+	attr = eventfs_attr(inode);
+	if (attr && attr->set & ATTR_MODE)
+		mode = (mode & S_IFMT) | attr->mode;
+	inode->i_mode = mode;
+	tracefs_refresh_owner(inode);
+}
+
+/*
+ * Inodes
+ */
+
+static int eventfs_test_inode(struct inode *inode, void *node)
+{
+	/* No other inodes of tracefs are hashed than those of directories here. */
+	return get_tracefs(inode)->node == node;
+}
+
+static int eventfs_set_inode(struct inode *inode, void *data)
+{
+	struct tracefs_inode *ti = get_tracefs(inode);
+	struct eventfs_inode *node = data;
+
+	ti->node = eventfs_get(node);
+	ti->flags = TRACEFS_EVENT | TRACEFS_EVENT_DIR;
+	inode->i_ino = eventfs_ino(node, 0);
+	return 0;
+}
+
+/*
+ * Directory inodes are hashed by node: as long as anybody holds one, a watch or
+ * an open handle, there is no other for that directory, though its dentry may
+ * come and go.
+ */
+static struct inode *eventfs_dir_inode(struct eventfs_inode *node, const struct inode *dir)
+{
+	struct inode *inode;
+
+	inode = iget5_locked(dir->i_sb, eventfs_ino(node, 0), eventfs_test_inode,
+			     eventfs_set_inode, node);
+	if (!inode || !(inode_state_read_once(inode) & I_NEW))
+		return inode;
+
+	inode->i_op = &eventfs_dir_inode_operations;
+	inode->i_fop = &eventfs_dir_operations;
+	inode->i_opflags |= IOP_FASTPERM_MAY_EXEC;
+	cache_no_acl(inode);	/* or the flag has no effect */
+	eventfs_init_inode(inode, dir, S_IFDIR | 0755);
+	unlock_new_inode(inode);
+	return inode;
+}
+
+/**
+ * eventfs_evict - an inode of eventfs goes away
+ * @inode: the inode
+ *
+ * Its node pointer stays for path walks that got here under RCU.
+ */
+void eventfs_evict(struct inode *inode)
+{
+	if (get_tracefs(inode)->flags & TRACEFS_EVENT_DIR)
+		eventfs_put(get_tracefs(inode)->node);
+}
+
+/*
+ * Lookup
+ */
+
+/*
+ * Hash @dentry, holding @node, which the caller has active. @inode is consumed,
+ * NULL for a miss.
+ */
+static struct dentry *eventfs_splice(struct inode *inode, struct dentry *dentry,
+				     struct eventfs_inode *node)
+{
+	struct dentry *alias;
+
+	dentry->d_fsdata = eventfs_get(node);
+	alias = d_splice_alias_ops(inode, dentry, &eventfs_dentry_operations);
+	if (alias) {
+		/* Never hashed: nobody has seen d_fsdata and nobody will put it. */
+		dentry->d_fsdata = NULL;
+		eventfs_put(node);
+	}
+	return alias;
+}
+
+static struct dentry *eventfs_lookup_miss(struct eventfs_inode *node, struct dentry *dentry,
+					  u32 generation)
+{
+	struct dentry *res;
+
+	if (!eventfs_get_active(node))
+		return ERR_PTR(-ENOENT);
+	dentry->d_time = generation;
+	res = eventfs_splice(NULL, dentry, node);
+	eventfs_put_active(node);
+	return res;
+}
+
+static struct dentry *eventfs_lookup_dir(struct inode *dir, struct dentry *dentry,
+					 struct eventfs_inode *child)
+{
+	struct inode *inode = eventfs_dir_inode(child, dir);
+	struct dentry *res;
+
+	if (!inode)
+		return ERR_PTR(-ENOMEM);
+
+	/* Removed meanwhile, so the name is not there. Nothing to cache. */
+	if (!eventfs_get_active(child)) {
+		iput(inode);
+		return NULL;
+	}
+	res = eventfs_splice(inode, dentry, child);
+	eventfs_put_active(child);
+	return res;
+}
+
+/*
+ * Ask the entry whether its file exists. Caller has the node active.
+ * Return: 1 with the rest filled in, 0 if there is no such file, -EIO.
+ */
+static int eventfs_call(struct eventfs_inode *node, unsigned int i, umode_t *mode,
+			void **data, const struct file_operations **fops)
+{
+	const struct eventfs_entry *entry = &node->entries[i];
+
+	*data = node->data;
+	*mode = 0;
+	*fops = NULL;
+	if (entry->callback(entry->name, mode, data, fops) <= 0)
+		return 0;
+	if (!(*mode & S_IFMT))
+		*mode |= S_IFREG;
+	return WARN_ON_ONCE(!S_ISREG(*mode)) ? -EIO : 1;
+}
+
+static struct dentry *eventfs_lookup_file(struct inode *dir, struct dentry *dentry,
+					  struct eventfs_inode *node, unsigned int i)
+{
+	const struct file_operations *fops;
+	struct inode *inode;
+	struct dentry *res;
+	umode_t mode;
+	void *data;
+	int ret;
+
+	inode = new_inode(dir->i_sb);
+	if (!inode)
+		return ERR_PTR(-ENOMEM);
+
+	if (!eventfs_get_active(node)) {
+		iput(inode);
+		return ERR_PTR(-ENOENT);
+	}
+	ret = eventfs_call(node, i, &mode, &data, &fops);
+	if (ret <= 0) {
+		/* Not cached: the callback may think otherwise next time. */
+		eventfs_put_active(node);
+		iput(inode);
+		return ERR_PTR(ret);
+	}
+
+	inode->i_ino = eventfs_ino(node, i + 1);
+	get_tracefs(inode)->node = node;
+	get_tracefs(inode)->flags = TRACEFS_EVENT;
+	inode->i_op = &eventfs_file_inode_operations;
+	inode->i_fop = fops;
+	inode->i_private = data;
+	eventfs_init_inode(inode, dir, mode);
+	res = eventfs_splice(inode, dentry, node);
+	eventfs_put_active(node);
+	return res;
+}
+
+static struct dentry *eventfs_lookup(struct inode *dir, struct dentry *dentry,
+				     unsigned int flags)
+{
+	struct eventfs_inode *node = get_tracefs(dir)->node;
+	struct eventfs_inode *child;
+	struct dentry *res;
+	u32 generation;
+
+	if (dentry->d_name.len > NAME_MAX)
+		return ERR_PTR(-ENAMETOOLONG);
+
+	for (unsigned int i = 0; i < node->nr_entries; i++) {
+		if (!strcmp(node->entries[i].name, dentry->d_name.name))
+			return eventfs_lookup_file(dir, dentry, node, i);
+	}
+
+	generation = eventfs_generation(node);
+	child = eventfs_find(node, &dentry->d_name);
+	if (!child)
+		return eventfs_lookup_miss(node, dentry, generation);
+
+	res = eventfs_lookup_dir(dir, dentry, child);
+	eventfs_put(child);
+	return res;
+}
+
+static int eventfs_d_revalidate(struct inode *dir, const struct qstr *name,
+				struct dentry *dentry, unsigned int flags)
+{
+	const struct eventfs_inode *node = dentry->d_fsdata;
+
+	if (eventfs_is_dead(node))
+		return 0;
+	if (d_really_is_negative(dentry))
+		return dentry->d_time == eventfs_generation(node);
+	return 1;
+}
+
+static void eventfs_d_release(struct dentry *dentry)
+{
+	/* NULL if lookup ended in another alias; kept for walks under RCU. */
+	if (dentry->d_fsdata)
+		eventfs_put(dentry->d_fsdata);
+}
+
+static const struct dentry_operations eventfs_dentry_operations = {
+	.d_revalidate	= eventfs_d_revalidate,
+	.d_release	= eventfs_d_release,
+};
+
+/*
+ * Listing
+ */
+
+static int eventfs_emit_files(struct eventfs_inode *node, struct dir_context *ctx)
+{
+	const struct file_operations *fops;
+	const char *name;
+	umode_t mode;
+	void *data;
+	int exists;
+
+	for (; ctx->pos < EVENTFS_FILE_POS + node->nr_entries; ctx->pos++) {
+		unsigned int i = ctx->pos - EVENTFS_FILE_POS;
+
+		if (!eventfs_get_active(node))
+			return -ENOENT;
+		exists = eventfs_call(node, i, &mode, &data, &fops);
+		eventfs_put_active(node);
+		if (exists <= 0)
+			continue;
+
+		name = node->entries[i].name;
+		if (!dir_emit(ctx, name, strlen(name), eventfs_ino(node, i + 1), DT_REG))
+			return 0;
+	}
+	return 1;
+}
+
+static void eventfs_emit_children(struct eventfs_inode *node, struct dir_context *ctx)
+{
+	struct eventfs_inode *child;
+	bool room = true;
+
+	while (room && (child = eventfs_next(node, ctx->pos))) {
+		ctx->pos = child->key;
+		room = dir_emit(ctx, child->name, strlen(child->name),
+				eventfs_ino(child, 0), DT_DIR);
+		if (room)
+			ctx->pos++;
+		eventfs_put(child);
+	}
+}
+
+/*
+ * A position belongs to one entry as long as that lives, so a listing goes on
+ * where it was, whatever came or went. Nothing of eventfs's own is held while
+ * an entry is copied to user space but the reference to its node.
+ */
+static int eventfs_iterate(struct file *file, struct dir_context *ctx)
+{
+	struct eventfs_inode *node = get_tracefs(file_inode(file))->node;
+	int ret;
+
+	/* Removal takes no i_rwsem, so it could not set S_DEAD. */
+	if (eventfs_is_dead(node))
+		return -ENOENT;
+	if (!dir_emit_dots(file, ctx))
+		return 0;
+
+	ret = eventfs_emit_files(node, ctx);
+	if (ret <= 0)
+		return ret;
+	eventfs_emit_children(node, ctx);
+	return 0;
+}
+
+static const struct file_operations eventfs_dir_operations = {
+	.read		= generic_read_dir,
+	.iterate_shared	= eventfs_iterate,
+	.llseek		= generic_file_llseek,
+};
+
+static const struct inode_operations eventfs_dir_inode_operations = {
+	.lookup		= eventfs_lookup,
+	.permission	= tracefs_permission,
+	.getattr	= tracefs_getattr,
+	.setattr	= tracefs_setattr,
+};
+
+static const struct inode_operations eventfs_file_inode_operations = {
+	.permission	= tracefs_permission,
+	.getattr	= tracefs_getattr,
+	.setattr	= tracefs_setattr,
+};
+
+/*
+ * Creation
+ */
+
+static int eventfs_check_name(const char *name)
+{
+	if (!name || !*name || name_is_dot_dotdot(name, strlen(name)) || strchr(name, '/'))
+		return -EINVAL;
+	return strlen(name) > NAME_MAX ? -ENAMETOOLONG : 0;
+}
+
+static int eventfs_check(const char *name, const struct eventfs_entry *entries, int size)
+{
+	if (size < 0 || size > EVENTFS_MAX_ENTRIES || (size && !entries))
+		return -EINVAL;
+	return eventfs_check_name(name);
+}
+
+/* Fill in a zeroed node. On error there is nothing to take back. */
+static int eventfs_init_node(struct eventfs_inode *node, const char *name,
+			     const struct eventfs_entry *entries, int size, void *data)
+{
+	int id = tracefs_get_id();
+
+	if (id < 0)
+		return id;
+	node->name = kstrdup_const(name, GFP_KERNEL);
+	if (!node->name) {
+		tracefs_put_id(id);
+		return -ENOMEM;
+	}
+	kref_init(&node->ref);
+	node->id = id;
+	node->entries = entries;
+	node->nr_entries = size;
+	node->data = data;
+	node->born = ktime_get_coarse_real_ns();
+	return 0;
+}
+
+/**
+ * eventfs_create_dir - create a directory
+ * @name: its name
+ * @parent: directory to create it in, from this function or from
+ *	eventfs_create_events_dir()
+ * @entries: its files; the array stays until the last release; may be NULL if
+ *	@size is 0
+ * @size: length of @entries, 0..255
+ * @data: handed to the callbacks of @entries
+ *
+ * Once this returns, a lookup of the name finds the directory.
+ *
+ * Context: May sleep; takes the tree's lock.
+ * Return: the node, or as an error pointer, with nothing changed:
+ * -EINVAL: @parent is NULL or an error pointer, @size is out of range, or
+ * @name is empty, ".", ".." or has a slash;
+ * -ENAMETOOLONG: @name is longer than NAME_MAX;
+ * -EEXIST: a file or directory in @parent has that name;
+ * -ENODEV: @parent is being removed;
+ * -ENOSPC: there are 128 names of the same hash, or 2^24 objects in the mount;
+ * -ENOMEM.
+ */
+struct eventfs_inode *eventfs_create_dir(const char *name, struct eventfs_inode *parent,
+					 const struct eventfs_entry *entries,
+					 int size, void *data)
+{
+	struct eventfs_inode *node;
+	int error;
+
+	if (IS_ERR_OR_NULL(parent))
+		return ERR_PTR(-EINVAL);
+	error = eventfs_check(name, entries, size);
+	if (error)
+		return ERR_PTR(error);
+
+	node = kmem_cache_zalloc(eventfs_node_cache, GFP_KERNEL);
+	if (!node)
+		return ERR_PTR(-ENOMEM);
+	error = eventfs_init_node(node, name, entries, size, data);
+	if (error) {
+		kmem_cache_free(eventfs_node_cache, node);
+		return ERR_PTR(error);
+	}
+
+	node->parent = eventfs_get(parent);
+	scoped_guard(mutex, &eventfs_root(parent)->lock)
+		error = eventfs_publish(node);
+	if (error) {
+		/* Nobody has seen it: not a release, and no grace period. */
+		tracefs_put_id(node->id);
+		eventfs_free(node);
+		eventfs_put(parent);
+		return ERR_PTR(error);
+	}
+	return node;
+}
+
+static struct eventfs_root *eventfs_create_root(const char *name,
+						const struct eventfs_entry *entries,
+						int size, void *data)
+{
+	struct eventfs_root *root = kzalloc_obj(*root);
+	int error;
+
+	if (!root)
+		return ERR_PTR(-ENOMEM);
+	error = eventfs_init_node(&root->node, name, entries, size, data);
+	if (error) {
+		kfree(root);
+		return ERR_PTR(error);
+	}
+	mutex_init(&root->lock);
+	return root;
+}
+
+/**
+ * eventfs_create_events_dir - create an "events" directory
+ * @name: its name
+ * @parent: static directory to create it in, NULL for the mount's root
+ * @entries: its files, as for eventfs_create_dir()
+ * @size: length of @entries, 0..255
+ * @data: handed to the callbacks of @entries
+ *
+ * Context: May sleep; takes @parent's i_rwsem.
+ * Return: the node, root of a new tree, or as an error pointer, with nothing
+ * changed: -EPERM under lockdown; -EEXIST if @parent has that name; -ENOENT
+ * if @parent was removed; -EINVAL for an error pointer as @parent, and as
+ * eventfs_create_dir() does; -ENAMETOOLONG, -ENOSPC, -ENOMEM.
+ */
+struct eventfs_inode *eventfs_create_events_dir(const char *name, struct dentry *parent,
+						const struct eventfs_entry *entries,
+						int size, void *data)
+{
+	struct eventfs_root *root;
+	struct dentry *dentry;
+	struct inode *inode;
+	struct inode *dir;
+	int error;
+
+	if (security_locked_down(LOCKDOWN_TRACEFS))
+		return ERR_PTR(-EPERM);
+	if (IS_ERR(parent))
+		return ERR_PTR(-EINVAL);
+	error = eventfs_check(name, entries, size);
+	if (error)
+		return ERR_PTR(error);
+
+	root = eventfs_create_root(name, entries, size, data);
+	if (IS_ERR(root))
+		return ERR_CAST(root);
+	dentry = tracefs_start_creating(name, parent);
+	if (IS_ERR(dentry)) {
+		error = PTR_ERR(dentry);
+		goto err_root;
+	}
+	dir = d_inode(dentry->d_parent);
+	inode = eventfs_dir_inode(&root->node, dir);
+	if (!inode) {
+		error = -ENOMEM;
+		goto err_dentry;
+	}
+
+	root->dentry = dentry;
+	d_make_persistent(dentry, inode);
+	tracefs_link_dir(dir);
+	fsnotify_mkdir(dir, dentry);
+	tracefs_end_creating(dentry);
+	return &root->node;
+
+err_dentry:
+	tracefs_failed_creating(dentry);
+err_root:
+	tracefs_put_id(root->node.id);
+	eventfs_free(&root->node);
+	return ERR_PTR(error);
+}
+
+/*
+ * Removal
+ */
+
+/*
+ * Unhash what is cached in a directory and is still in use: a dentry that is
+ * hashed below an unhashed one would go back to the LRU at its last dput, and
+ * pin all above until memory runs short.
+ */
+static void eventfs_unhash_children(struct dentry *dentry)
+{
+	struct dentry *child;
+
+	guard(spinlock)(&dentry->d_lock);
+	hlist_for_each_entry(child, &dentry->d_children, d_sib) {
+		spin_lock_nested(&child->d_lock, DENTRY_D_LOCK_NESTED);
+		__d_drop(child);
+		spin_unlock(&child->d_lock);
+	}
+}
+
+/*
+ * Drop what is cached of a dead node: what nobody uses goes now, the rest when
+ * its last user lets go. As nobody is active on the node, nothing comes after.
+ */
+static void eventfs_drop_cached(struct eventfs_inode *node, struct super_block *sb)
+{
+	struct dentry *dentry;
+	struct inode *inode;
+
+	inode = ilookup5(sb, eventfs_ino(node, 0), eventfs_test_inode, node);
+	if (!inode)
+		return;
+
+	/* A directory has one alias at most, and perhaps only a watch left. */
+	dentry = d_find_any_alias(inode);
+	if (dentry) {
+		d_invalidate(dentry);
+		eventfs_unhash_children(dentry);
+		/* What was let go between the two waits on the LRU, unhashed. */
+		shrink_dcache_parent(dentry);
+		dput(dentry);
+	}
+	iput(inode);
+}
+
+/* The first node below @node that has no children, perhaps itself */
+static struct eventfs_inode *eventfs_deepest(struct eventfs_inode *node)
+{
+	struct eventfs_extra *extra;
+	struct rb_node *rb;
+
+	for (;;) {
+		extra = eventfs_extra(node);
+		rb = extra ? rb_first(&extra->index) : NULL;
+		if (!rb)
+			return node;
+		node = rb_entry(rb, struct eventfs_inode, rb);
+	}
+}
+
+/*
+ * Remove @top with all below it, from the bottom up. Names come to nothing
+ * first; then, node by node: no new activity, wait for what runs, drop what is
+ * cached, drop the tree's reference. Caller holds the tree's lock.
+ */
+static void eventfs_remove_tree(struct eventfs_root *root, struct eventfs_inode *top)
+{
+	struct super_block *sb = root->dentry->d_sb;
+	struct eventfs_inode *node, *parent;
+	bool last;
+
+	lockdep_assert_held(&root->lock);
+
+	if (top->parent)
+		eventfs_unpublish(top);
+	node = eventfs_deepest(top);
+	do {
+		last = node == top;
+		parent = node->parent;
+		if (!last)
+			eventfs_unpublish(node);
+		eventfs_drain(node);
+		eventfs_drop_cached(node, sb);
+		if (!last)
+			parent = eventfs_deepest(parent);
+		eventfs_put(node);
+		node = parent;
+		cond_resched();
+	} while (!last);
+}
+
+/**
+ * eventfs_remove_dir - remove a directory with all below it
+ * @ei: from eventfs_create_dir(), or NULL, which does nothing
+ *
+ * Once this returns, no callback of what was removed runs or will run, no name
+ * leads to it, and nothing of it is cached that nobody uses. Releases have run
+ * but for what is in use.
+ *
+ * Context: May sleep; takes the tree's lock; waits for callbacks that run.
+ */
+void eventfs_remove_dir(struct eventfs_inode *ei)
+{
+	struct eventfs_root *root;
+
+	if (!ei || WARN_ON_ONCE(!ei->parent))
+		return;
+
+	root = eventfs_root(ei);
+	guard(mutex)(&root->lock);
+	eventfs_remove_tree(root, ei);
+}
+
+/**
+ * eventfs_remove_events_dir - remove an "events" directory with all below it
+ * @ei: any node of the tree, or NULL, which does nothing
+ *
+ * As eventfs_remove_dir() for the whole tree, of which no node is to be used
+ * by anybody any more.
+ *
+ * Context: May sleep; takes the tree's lock; waits for callbacks that run. The
+ * caller keeps tracefs_remove() of its neighbours out: this takes no i_rwsem, so
+ * that no stuck listing of the static directory around it delays the removal.
+ */
+void eventfs_remove_events_dir(struct eventfs_inode *ei)
+{
+	struct eventfs_root *root;
+	struct dentry *dentry;
+
+	if (!ei)
+		return;
+
+	root = eventfs_root(ei);
+	dentry = root->dentry;
+	eventfs_get(&root->node);	/* the lock is in there */
+	scoped_guard(mutex, &root->lock)
+		eventfs_remove_tree(root, &root->node);
+	eventfs_put(&root->node);
+
+	tracefs_unlink_dir(d_inode(dentry->d_parent));
+	d_make_discardable(dentry);
+	tracefs_release_mount();
+}
+
+/**
+ * eventfs_init - set up the cache of nodes
+ *
+ * Not merged with others, so that /proc/slabinfo tells what eventfs takes.
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int __init eventfs_init(void)
+{
+	eventfs_node_cache = KMEM_CACHE(eventfs_inode, SLAB_NO_MERGE);
+	return eventfs_node_cache ? 0 : -ENOMEM;
+}

@@ -1,0 +1,1137 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * tracefs - the file system of the tracing facilities
+ *
+ * This file has the superblock, the mount options, the owners of everything
+ * and the static files and directories, which the kernel creates and pins.
+ * What stands below an "events" directory is in event_inode.c.
+ *
+ * Rules that everything here follows:
+ *
+ * - A static object lives in the dentry cache and nowhere else: its dentry is
+ *   persistent from creation to tracefs_remove(). What a creation took (the
+ *   mount, the inode and its id, the parent's link) a failure or the removal
+ *   gives back.
+ *
+ * - The owner of an inode is a pure function of two snapshots: the defaults
+ *   of the superblock and what was set on the object itself. Each is immutable
+ *   and replaced under RCU, so a change of the defaults costs the same however
+ *   many inodes there are, and nobody sees one half of it.
+ *
+ * - i_uid and i_gid are copies for the VFS, which reads them directly. They are
+ *   brought up to date by tracefs_refresh_owner(): when the inode is made, by
+ *   ->permission when the owner matters, and by ->setattr before it decides.
+ *   ->getattr does not use them.
+ *
+ *   field                  written under                    read under
+ *   sb's defaults          tracefs_sb::lock                 RCU
+ *   tracefs_inode::attrs   cmpxchg                          RCU
+ *   i_uid, i_gid           i_lock                           i_lock, or after an
+ *   generation             i_lock, release: after the two   acquire of generation
+ *
+ * Lock order: i_rwsem or s_umount, then tracefs_sb::lock, then i_lock.
+ */
+#include <linux/cleanup.h>
+#include <linux/fs.h>
+#include <linux/fs_context.h>
+#include <linux/fs_parser.h>
+#include <linux/fsnotify.h>
+#include <linux/idr.h>
+#include <linux/init.h>
+#include <linux/kobject.h>
+#include <linux/magic.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/mount.h>
+#include <linux/mutex.h>
+#include <linux/namei.h>
+#include <linux/security.h>
+#include <linux/seq_file.h>
+#include <linux/slab.h>
+#include <linux/spinlock.h>
+#include <linux/tracefs.h>
+
+#include "internal.h"
+
+#define TRACEFS_ROOT_INO	1	/* ids start at 1, so the least number made of one is 256 */
+#define TRACEFS_DEFAULT_MODE	0700
+
+/* Whose default owner an inode has */
+enum tracefs_class {
+	TRACEFS_CLASS_ROOT,		/* that of the mount's root */
+	TRACEFS_CLASS_INSTANCES,	/* that of "instances" */
+	TRACEFS_NR_CLASSES,
+};
+
+/**
+ * struct tracefs_defaults - who owns what nobody was given
+ * @uid: owner, by class
+ * @gid: group, by class
+ * @instances_set: ATTR_UID, ATTR_GID: what was set on "instances" and so does
+ *	not follow the mount's root
+ * @generation: counts the snapshots
+ * @uid_reset: counts the mounts with uid=, each of which undoes every chown
+ * @gid_reset: the same for gid= and chgrp
+ * @mount_uid: what uid= said last, for /proc/mounts
+ * @mount_gid: the same for gid=
+ * @rcu: for kfree_rcu()
+ */
+struct tracefs_defaults {
+	kuid_t uid[TRACEFS_NR_CLASSES];
+	kgid_t gid[TRACEFS_NR_CLASSES];
+	u32 instances_set;
+	u32 generation;
+	u32 uid_reset;
+	u32 gid_reset;
+	kuid_t mount_uid;
+	kgid_t mount_gid;
+	struct rcu_head rcu;
+};
+
+/**
+ * struct tracefs_options - mount options
+ * @given: BIT(OPT_*) of those that were named
+ * @uid: owner of what has no other
+ * @gid: group of what has no other
+ * @mode: permission bits of the mount's root
+ */
+struct tracefs_options {
+	unsigned int given;
+	kuid_t uid;
+	kgid_t gid;
+	umode_t mode;
+};
+
+/**
+ * struct tracefs_sb - what hangs on the superblock
+ * @defaults: the present snapshot, never NULL
+ * @lock: held to replace @defaults
+ * @mode: what mode= said last, for /proc/mounts
+ * @rcu: for kfree_rcu(): a path walk may look at it while the last mount goes
+ */
+struct tracefs_sb {
+	struct tracefs_defaults __rcu *defaults;
+	struct mutex lock;	/* serialises changes of defaults */
+	umode_t mode;
+	struct rcu_head rcu;
+};
+
+struct tracefs_owner {
+	kuid_t uid;
+	kgid_t gid;
+	u32 generation;
+};
+
+static struct kmem_cache *tracefs_inode_cache __ro_after_init;
+static struct vfsmount *tracefs_mount;
+static int tracefs_mount_count;
+static bool tracefs_registered __ro_after_init;
+static DEFINE_IDA(tracefs_ids);
+
+/* Both set once at boot, together with the directory that uses them */
+static int (*tracefs_instance_mkdir)(const char *name) __ro_after_init;
+static int (*tracefs_instance_rmdir)(const char *name) __ro_after_init;
+static struct inode *tracefs_instances __ro_after_init;
+
+/**
+ * tracefs_get_id - allocate an id to make inode numbers of
+ *
+ * Ids are handed out in turn and start over at the end, so that a name which
+ * was deleted and created again has another number. An ida for that, because
+ * an idr would keep a pointer for each.
+ *
+ * Context: May sleep.
+ * Return: an id in 1..TRACEFS_MAX_ID, -ENOMEM, or -ENOSPC if all are in use.
+ */
+int tracefs_get_id(void)
+{
+	static u32 next = 1;
+	/* Only a hint where to search: the ida keeps ids unique. */
+	u32 from = READ_ONCE(next);
+	int id;
+
+	id = ida_alloc_range(&tracefs_ids, from, TRACEFS_MAX_ID, GFP_KERNEL);
+	if (id == -ENOSPC)
+		id = ida_alloc_range(&tracefs_ids, 1, TRACEFS_MAX_ID, GFP_KERNEL);
+	if (id > 0)
+		WRITE_ONCE(next, id == TRACEFS_MAX_ID ? 1 : id + 1);
+	return id;
+}
+
+/**
+ * tracefs_put_id - give an id back
+ * @id: from tracefs_get_id()
+ *
+ * Context: Any; does not allocate.
+ */
+void tracefs_put_id(u32 id)
+{
+	ida_free(&tracefs_ids, id);
+}
+
+/*
+ * Owners
+ */
+
+static struct tracefs_sb *tracefs_sb(const struct inode *inode)
+{
+	return inode->i_sb->s_fs_info;
+}
+
+static bool tracefs_is_root(const struct inode *inode)
+{
+	return inode->i_ino == TRACEFS_ROOT_INO;
+}
+
+static enum tracefs_class tracefs_class(const struct inode *inode)
+{
+	return get_tracefs(inode)->flags & TRACEFS_INSTANCES ?
+		TRACEFS_CLASS_INSTANCES : TRACEFS_CLASS_ROOT;
+}
+
+/* Caller is in an RCU read-side critical section. */
+static const struct tracefs_attr *tracefs_attr(const struct inode *inode)
+{
+	const struct tracefs_inode *ti = get_tracefs(inode);
+	const struct tracefs_attrs *attrs;
+
+	if (ti->flags & TRACEFS_EVENT)
+		return eventfs_attr(inode);
+
+	attrs = rcu_dereference(ti->attrs);
+	return attrs ? &attrs->slot[0] : NULL;
+}
+
+/* Caller is in an RCU read-side critical section. */
+static struct tracefs_owner tracefs_owner(const struct inode *inode)
+{
+	const struct tracefs_attr *attr = tracefs_attr(inode);
+	enum tracefs_class class = tracefs_class(inode);
+	const struct tracefs_defaults *defaults;
+	struct tracefs_owner owner;
+
+	/*
+	 * Pairs with the cmpxchg in tracefs_record_attr(): the defaults are not
+	 * older than those that @attr was set under, or the two together would
+	 * make an owner that never was.
+	 */
+	smp_rmb();
+	defaults = rcu_dereference(tracefs_sb(inode)->defaults);
+	owner.uid = defaults->uid[class];
+	owner.gid = defaults->gid[class];
+	owner.generation = defaults->generation;
+
+	if (attr && attr->set & ATTR_UID && attr->uid_reset == defaults->uid_reset)
+		owner.uid = attr->uid;
+	if (attr && attr->set & ATTR_GID && attr->gid_reset == defaults->gid_reset)
+		owner.gid = attr->gid;
+	return owner;
+}
+
+/*
+ * The owner is computed under i_lock, which tracefs_setattr() takes after it
+ * published what was set: a walker that comes late writes what is true by
+ * then, never a default over a chown. Caller is in an RCU read-side critical
+ * section.
+ */
+static void tracefs_refresh_owner_locked(struct inode *inode)
+{
+	struct tracefs_owner owner = tracefs_owner(inode);
+
+	lockdep_assert_held(&inode->i_lock);
+	WRITE_ONCE(inode->i_uid, owner.uid);
+	WRITE_ONCE(inode->i_gid, owner.gid);
+	/* Pairs with the acquire in tracefs_refresh_owner(). */
+	smp_store_release(&get_tracefs(inode)->generation, owner.generation);
+}
+
+/**
+ * tracefs_refresh_owner - bring i_uid and i_gid up to date
+ * @inode: any inode of tracefs
+ *
+ * Context: Any; takes i_lock, once for each inode and generation.
+ */
+void tracefs_refresh_owner(struct inode *inode)
+{
+	guard(rcu)();
+	/* Who sees the generation sees the owner that was stored before it. */
+	if (smp_load_acquire(&get_tracefs(inode)->generation) ==
+	    rcu_dereference(tracefs_sb(inode)->defaults)->generation)
+		return;
+
+	guard(spinlock)(&inode->i_lock);
+	tracefs_refresh_owner_locked(inode);
+}
+
+/**
+ * tracefs_permission - ->permission of every inode of tracefs
+ * @idmap: idmap of the mount, always the one without effect
+ * @inode: what is to be accessed
+ * @mask: MAY_*
+ *
+ * Context: RCU-walk or not. Does not sleep.
+ * Return: 0 or -EACCES.
+ */
+int tracefs_permission(struct mnt_idmap *idmap, struct inode *inode, int mask)
+{
+	/*
+	 * The hot case: what owner, group and others all may does not depend on
+	 * who they are. The multiplication gives the wish to all three.
+	 */
+	if (!((mask & 7) * 0111 & ~READ_ONCE(inode->i_mode)))
+		return 0;
+
+	tracefs_refresh_owner(inode);
+	return generic_permission(idmap, inode, mask);
+}
+
+/**
+ * tracefs_getattr - ->getattr of every inode of tracefs
+ * @idmap: idmap of the mount, always the one without effect
+ * @path: what is asked about
+ * @stat: is filled in
+ * @request_mask: STATX_*, unused: everything is at hand
+ * @flags: AT_STATX_*, unused
+ *
+ * Context: Any. Does not sleep and takes no lock.
+ * Return: 0.
+ */
+int tracefs_getattr(struct mnt_idmap *idmap, const struct path *path,
+		    struct kstat *stat, u32 request_mask, unsigned int flags)
+{
+	struct inode *inode = d_backing_inode(path->dentry);
+	struct tracefs_owner owner;
+
+	generic_fillattr(idmap, request_mask, inode, stat);
+
+	guard(rcu)();
+	owner = tracefs_owner(inode);
+	stat->uid = owner.uid;
+	stat->gid = owner.gid;
+	if (get_tracefs(inode)->flags & TRACEFS_EVENT)
+		eventfs_fill_stat(inode, stat);
+	return 0;
+}
+
+/**
+ * struct tracefs_change - a change of the defaults
+ * @class: whose default
+ * @valid: ATTR_UID, ATTR_GID: which of the two
+ * @uid: the new owner
+ * @gid: the new group
+ * @mount: named by a mount, which also takes back what was set on single objects
+ */
+struct tracefs_change {
+	enum tracefs_class class;
+	unsigned int valid;
+	kuid_t uid;
+	kgid_t gid;
+	bool mount;
+};
+
+static int tracefs_change_defaults(struct tracefs_sb *sbi,
+				   const struct tracefs_change *change)
+{
+	struct tracefs_defaults *new = kmalloc_obj(*new);
+	struct tracefs_defaults *old;
+
+	if (!new)
+		return -ENOMEM;
+
+	guard(mutex)(&sbi->lock);
+	old = rcu_dereference_protected(sbi->defaults, lockdep_is_held(&sbi->lock));
+	*new = *old;
+	new->generation++;
+
+	if (change->class == TRACEFS_CLASS_INSTANCES)
+		new->instances_set |= change->valid;
+	else if (change->mount)
+		new->instances_set &= ~change->valid;
+
+	if (change->valid & ATTR_UID) {
+		new->uid[change->class] = change->uid;
+		if (!(new->instances_set & ATTR_UID))
+			new->uid[TRACEFS_CLASS_INSTANCES] = change->uid;
+	}
+	if (change->valid & ATTR_GID) {
+		new->gid[change->class] = change->gid;
+		if (!(new->instances_set & ATTR_GID))
+			new->gid[TRACEFS_CLASS_INSTANCES] = change->gid;
+	}
+	if (change->mount && change->valid & ATTR_UID) {
+		new->mount_uid = change->uid;
+		new->uid_reset++;
+	}
+	if (change->mount && change->valid & ATTR_GID) {
+		new->mount_gid = change->gid;
+		new->gid_reset++;
+	}
+
+	rcu_assign_pointer(sbi->defaults, new);
+	kfree_rcu(old, rcu);
+	return 0;
+}
+
+static void tracefs_update_attr(struct tracefs_attr *attr, struct mnt_idmap *idmap,
+				struct inode *inode, const struct iattr *iattr)
+{
+	const struct tracefs_defaults *defaults = rcu_dereference(tracefs_sb(inode)->defaults);
+	unsigned int valid = iattr->ia_valid;
+
+	attr->set |= valid & (ATTR_UID | ATTR_GID | ATTR_MODE |
+			      ATTR_ATIME | ATTR_MTIME | ATTR_CTIME);
+	if (valid & ATTR_UID) {
+		attr->uid = from_vfsuid(idmap, i_user_ns(inode), iattr->ia_vfsuid);
+		attr->uid_reset = defaults->uid_reset;
+	}
+	if (valid & ATTR_GID) {
+		attr->gid = from_vfsgid(idmap, i_user_ns(inode), iattr->ia_vfsgid);
+		attr->gid_reset = defaults->gid_reset;
+	}
+	if (valid & ATTR_MODE)
+		attr->mode = iattr->ia_mode & S_IALLUGO;
+	if (valid & ATTR_ATIME)
+		attr->atime = timespec64_to_ns(&iattr->ia_atime);
+	if (valid & ATTR_MTIME) {
+		attr->mtime = timespec64_to_ns(&iattr->ia_mtime);
+		attr->touched = timespec64_to_ns(&iattr->ia_ctime);
+	}
+	if (valid & ATTR_CTIME)
+		attr->ctime = timespec64_to_ns(&iattr->ia_ctime);
+}
+
+/**
+ * tracefs_record_attr - remember what was set on an object
+ * @attrs: where the snapshot hangs; its owner stays for the call
+ * @slots: number of slots, the same in each call for one @attrs
+ * @slot: below @slots: whose attributes
+ * @idmap: idmap of the mount
+ * @inode: the inode
+ * @iattr: what to set, already checked
+ *
+ * The slots of a directory share a snapshot and are set under different
+ * i_rwsems, hence the cmpxchg.
+ *
+ * Context: May sleep.
+ * Return: 0, or -ENOMEM with nothing changed.
+ */
+int tracefs_record_attr(struct tracefs_attrs __rcu **attrs, unsigned int slots,
+			unsigned int slot, struct mnt_idmap *idmap,
+			struct inode *inode, const struct iattr *iattr)
+{
+	struct tracefs_attrs *new = kzalloc_flex(*new, slot, slots);
+	struct tracefs_attrs *old;
+
+	if (!new)
+		return -ENOMEM;
+
+	guard(rcu)();
+	do {
+		old = rcu_dereference(*attrs);
+		if (old)
+			memcpy(new->slot, old->slot, array_size(slots, sizeof(*new->slot)));
+		tracefs_update_attr(&new->slot[slot], idmap, inode, iattr);
+	} while (unrcu_pointer(cmpxchg(attrs, RCU_INITIALIZER(old),
+				       RCU_INITIALIZER(new))) != old);
+	if (old)
+		kfree_rcu(old, rcu);
+	return 0;
+}
+
+static int tracefs_record_static(struct mnt_idmap *idmap, struct inode *inode,
+				 const struct iattr *iattr)
+{
+	/* Mode and times live in the inode, which is pinned. */
+	struct iattr owner = *iattr;
+
+	owner.ia_valid &= ATTR_UID | ATTR_GID;
+	if (!owner.ia_valid)
+		return 0;
+
+	if (tracefs_is_root(inode) || inode == tracefs_instances) {
+		struct tracefs_change change = {
+			.class	= tracefs_class(inode),
+			.valid	= owner.ia_valid,
+		};
+
+		if (change.valid & ATTR_UID)
+			change.uid = from_vfsuid(idmap, i_user_ns(inode), iattr->ia_vfsuid);
+		if (change.valid & ATTR_GID)
+			change.gid = from_vfsgid(idmap, i_user_ns(inode), iattr->ia_vfsgid);
+		return tracefs_change_defaults(tracefs_sb(inode), &change);
+	}
+	return tracefs_record_attr(&get_tracefs(inode)->attrs, 1, 0, idmap, inode, &owner);
+}
+
+/**
+ * tracefs_setattr - ->setattr of every inode of tracefs
+ * @idmap: idmap of the mount, always the one without effect
+ * @dentry: whose attributes
+ * @iattr: what to set. A size is accepted and has no effect: a file has none
+ *	of its own, and shells open with O_TRUNC.
+ *
+ * Context: May sleep; caller holds i_rwsem.
+ * Return: 0; -EPERM for a caller who may not; -ENODEV if the event is gone;
+ * -ENOMEM. Nothing is changed on error.
+ */
+int tracefs_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
+		    struct iattr *iattr)
+{
+	struct inode *inode = d_inode(dentry);
+	int error;
+
+	tracefs_refresh_owner(inode);
+	/* The VFS has asked this before, when the owner may have been outdated. */
+	error = may_setattr(idmap, inode, iattr->ia_valid);
+	if (!error)
+		error = setattr_prepare(idmap, dentry, iattr);
+	if (error)
+		return error;
+
+	if (get_tracefs(inode)->flags & TRACEFS_EVENT)
+		error = eventfs_set_attr(idmap, inode, iattr);
+	else
+		error = tracefs_record_static(idmap, inode, iattr);
+	if (error)
+		return error;
+
+	guard(rcu)();
+	guard(spinlock)(&inode->i_lock);
+	setattr_copy(idmap, inode, iattr);
+	/* A remount may have overtaken the owner that was just copied. */
+	tracefs_refresh_owner_locked(inode);
+	return 0;
+}
+
+/*
+ * Inodes
+ */
+
+static struct inode *tracefs_alloc_inode(struct super_block *sb)
+{
+	struct tracefs_inode *ti = alloc_inode_sb(sb, tracefs_inode_cache, GFP_KERNEL);
+
+	if (!ti)
+		return NULL;
+
+	memset_after(ti, 0, vfs_inode);
+	return &ti->vfs_inode;
+}
+
+static void tracefs_free_inode(struct inode *inode)
+{
+	kmem_cache_free(tracefs_inode_cache, get_tracefs(inode));
+}
+
+static void tracefs_evict_inode(struct inode *inode)
+{
+	struct tracefs_inode *ti = get_tracefs(inode);
+	struct tracefs_attrs *attrs;
+
+	truncate_inode_pages_final(&inode->i_data);
+	clear_inode(inode);
+	if (ti->flags & TRACEFS_EVENT) {
+		eventfs_evict(inode);
+		return;
+	}
+
+	/* Nobody changes it any more; path walks under RCU may still look. */
+	attrs = rcu_dereference_protected(ti->attrs, true);
+	if (attrs)
+		kfree_rcu(attrs, rcu);
+	if (inode->i_ino > TRACEFS_ROOT_INO)
+		tracefs_put_id(inode->i_ino >> TRACEFS_SLOT_BITS);
+}
+
+/* Set up a static inode, all but its operations. */
+static struct inode *tracefs_new_inode(struct super_block *sb, const struct inode *dir,
+				       umode_t mode)
+{
+	struct inode *inode;
+	int id;
+
+	inode = new_inode(sb);
+	if (!inode)
+		return NULL;
+
+	id = tracefs_get_id();
+	if (id < 0) {
+		iput(inode);
+		return NULL;
+	}
+	inode->i_ino = (u32)id << TRACEFS_SLOT_BITS;
+	inode->i_mode = mode;
+	simple_inode_init_ts(inode);
+	get_tracefs(inode)->flags = get_tracefs(dir)->flags & TRACEFS_INSTANCES;
+	tracefs_refresh_owner(inode);
+	return inode;
+}
+
+static ssize_t tracefs_read_nothing(struct file *file, char __user *buf,
+				    size_t count, loff_t *ppos)
+{
+	return 0;
+}
+
+static ssize_t tracefs_write_nothing(struct file *file, const char __user *buf,
+				     size_t count, loff_t *ppos)
+{
+	return count;
+}
+
+/* For files that are created without operations of their own */
+static const struct file_operations tracefs_file_operations = {
+	.open	= simple_open,
+	.read	= tracefs_read_nothing,
+	.write	= tracefs_write_nothing,
+	.llseek	= noop_llseek,
+};
+
+static const struct inode_operations tracefs_file_inode_operations = {
+	.permission	= tracefs_permission,
+	.getattr	= tracefs_getattr,
+	.setattr	= tracefs_setattr,
+};
+
+static const struct inode_operations tracefs_dir_inode_operations = {
+	.lookup		= simple_lookup,
+	.permission	= tracefs_permission,
+	.getattr	= tracefs_getattr,
+	.setattr	= tracefs_setattr,
+};
+
+/*
+ * The callback creates or removes the directory with all that is in it
+ * through the functions below, which take the inode locks themselves: it is
+ * called without those that the VFS holds here, and with a copy of the name.
+ */
+static struct dentry *tracefs_mkdir(struct mnt_idmap *idmap, struct inode *dir,
+				    struct dentry *dentry, umode_t mode)
+{
+	struct name_snapshot name;
+	int error;
+
+	take_dentry_name_snapshot(&name, dentry);
+	inode_unlock(dir);
+	error = tracefs_instance_mkdir(name.name.name);
+	inode_lock_nested(dir, I_MUTEX_PARENT);
+	release_dentry_name_snapshot(&name);
+	return ERR_PTR(error);
+}
+
+static int tracefs_rmdir(struct inode *dir, struct dentry *dentry)
+{
+	struct inode *inode = d_inode(dentry);
+	struct name_snapshot name;
+	int error;
+
+	take_dentry_name_snapshot(&name, dentry);
+	inode_unlock(inode);
+	inode_unlock(dir);
+	error = tracefs_instance_rmdir(name.name.name);
+	inode_lock_nested(dir, I_MUTEX_PARENT);
+	inode_lock(inode);
+	release_dentry_name_snapshot(&name);
+	return error;
+}
+
+static const struct inode_operations tracefs_instances_inode_operations = {
+	.lookup		= simple_lookup,
+	.mkdir		= tracefs_mkdir,
+	.rmdir		= tracefs_rmdir,
+	.permission	= tracefs_permission,
+	.getattr	= tracefs_getattr,
+	.setattr	= tracefs_setattr,
+};
+
+/*
+ * Superblock and mount
+ */
+
+static int tracefs_show_options(struct seq_file *m, struct dentry *root)
+{
+	const struct tracefs_sb *sbi = root->d_sb->s_fs_info;
+	umode_t mode = READ_ONCE(sbi->mode);
+	kuid_t uid;
+	kgid_t gid;
+
+	scoped_guard(rcu) {
+		const struct tracefs_defaults *defaults = rcu_dereference(sbi->defaults);
+
+		uid = defaults->mount_uid;
+		gid = defaults->mount_gid;
+	}
+	if (!uid_eq(uid, GLOBAL_ROOT_UID))
+		seq_printf(m, ",uid=%u", from_kuid_munged(&init_user_ns, uid));
+	if (!gid_eq(gid, GLOBAL_ROOT_GID))
+		seq_printf(m, ",gid=%u", from_kgid_munged(&init_user_ns, gid));
+	if (mode != TRACEFS_DEFAULT_MODE)
+		seq_printf(m, ",mode=%o", mode);
+	return 0;
+}
+
+static const struct super_operations tracefs_super_operations = {
+	.alloc_inode	= tracefs_alloc_inode,
+	.free_inode	= tracefs_free_inode,
+	.evict_inode	= tracefs_evict_inode,
+	.drop_inode	= inode_just_drop,
+	.statfs		= simple_statfs,
+	.show_options	= tracefs_show_options,
+};
+
+enum {
+	OPT_UID,
+	OPT_GID,
+	OPT_MODE,
+};
+
+static const struct fs_parameter_spec tracefs_parameters[] = {
+	fsparam_uid("uid", OPT_UID),
+	fsparam_gid("gid", OPT_GID),
+	fsparam_u32oct("mode", OPT_MODE),
+	{}
+};
+
+static int tracefs_parse_param(struct fs_context *fc, struct fs_parameter *param)
+{
+	struct tracefs_options *options = fc->fs_private;
+	struct fs_parse_result result;
+	int opt;
+
+	opt = fs_parse(fc, tracefs_parameters, param, &result);
+	if (opt < 0)
+		return opt;
+
+	switch (opt) {
+	case OPT_UID:
+		options->uid = result.uid;
+		break;
+	case OPT_GID:
+		options->gid = result.gid;
+		break;
+	case OPT_MODE:
+		options->mode = result.uint_32 & S_IALLUGO;
+		break;
+	}
+	options->given |= BIT(opt);
+	return 0;
+}
+
+/* A mount is a remount of the one superblock: it changes what it names. */
+static int tracefs_reconfigure(struct fs_context *fc)
+{
+	const struct tracefs_options *new = fc->fs_private;
+	struct tracefs_sb *sbi = fc->root->d_sb->s_fs_info;
+	struct inode *root = d_inode(fc->root->d_sb->s_root);
+	struct tracefs_change change = {
+		.class	= TRACEFS_CLASS_ROOT,
+		.uid	= new->uid,
+		.gid	= new->gid,
+		.mount	= true,
+	};
+	int error;
+
+	if (new->given & BIT(OPT_UID))
+		change.valid |= ATTR_UID;
+	if (new->given & BIT(OPT_GID))
+		change.valid |= ATTR_GID;
+
+	if (change.valid) {
+		error = tracefs_change_defaults(sbi, &change);
+		if (error)
+			return error;
+		tracefs_refresh_owner(root);
+	}
+
+	if (new->given & BIT(OPT_MODE)) {
+		WRITE_ONCE(sbi->mode, new->mode);
+		guard(spinlock)(&root->i_lock);
+		WRITE_ONCE(root->i_mode, S_IFDIR | new->mode);
+	}
+	return 0;
+}
+
+static int tracefs_fill_super(struct super_block *sb, struct fs_context *fc)
+{
+	struct tracefs_defaults *defaults;
+	struct tracefs_sb *sbi;
+	struct inode *root;
+
+	/* Freed by tracefs_kill_sb(), also if this function fails. */
+	sbi = kzalloc_obj(*sbi);
+	if (!sbi)
+		return -ENOMEM;
+	sb->s_fs_info = sbi;
+	mutex_init(&sbi->lock);
+	sbi->mode = TRACEFS_DEFAULT_MODE;
+
+	/* Owned by root; an inode is allocated with generation 0: outdated. */
+	defaults = kzalloc_obj(*defaults);
+	if (!defaults)
+		return -ENOMEM;
+	defaults->generation = 1;
+	RCU_INIT_POINTER(sbi->defaults, defaults);
+
+	sb->s_blocksize = PAGE_SIZE;
+	sb->s_blocksize_bits = PAGE_SHIFT;
+	sb->s_magic = TRACEFS_MAGIC;
+	sb->s_op = &tracefs_super_operations;
+	sb->s_time_gran = 1;
+	sb->s_time_min = 0;
+	sb->s_time_max = KTIME_SEC_MAX - 1;	/* times are kept in ns */
+
+	root = new_inode(sb);
+	if (!root)
+		return -ENOMEM;
+	root->i_ino = TRACEFS_ROOT_INO;
+	root->i_mode = S_IFDIR | sbi->mode;
+	root->i_op = &tracefs_dir_inode_operations;
+	root->i_fop = &simple_dir_operations;
+	set_nlink(root, 2);
+	simple_inode_init_ts(root);
+	tracefs_refresh_owner(root);
+
+	sb->s_root = d_make_root(root);
+	return sb->s_root ? 0 : -ENOMEM;
+}
+
+static int tracefs_get_tree(struct fs_context *fc)
+{
+	int error;
+
+	error = get_tree_single(fc, tracefs_fill_super);
+	if (error)
+		return error;
+
+	error = tracefs_reconfigure(fc);
+	if (error)
+		fc_drop_locked(fc);
+	return error;
+}
+
+static void tracefs_free_fc(struct fs_context *fc)
+{
+	kfree(fc->fs_private);
+}
+
+static const struct fs_context_operations tracefs_context_operations = {
+	.free		= tracefs_free_fc,
+	.parse_param	= tracefs_parse_param,
+	.get_tree	= tracefs_get_tree,
+	.reconfigure	= tracefs_reconfigure,
+};
+
+static int tracefs_init_fs_context(struct fs_context *fc)
+{
+	fc->fs_private = kzalloc_obj(struct tracefs_options);
+	if (!fc->fs_private)
+		return -ENOMEM;
+	fc->ops = &tracefs_context_operations;
+	return 0;
+}
+
+static void tracefs_kill_sb(struct super_block *sb)
+{
+	struct tracefs_sb *sbi = sb->s_fs_info;
+	struct tracefs_defaults *defaults;
+
+	kill_anon_super(sb);
+	if (!sbi)
+		return;
+	defaults = rcu_access_pointer(sbi->defaults);
+	if (defaults)
+		kfree_rcu(defaults, rcu);
+	kfree_rcu(sbi, rcu);
+}
+
+static struct file_system_type tracefs_type = {
+	.owner			= THIS_MODULE,
+	.name			= "tracefs",
+	.init_fs_context	= tracefs_init_fs_context,
+	.parameters		= tracefs_parameters,
+	.kill_sb		= tracefs_kill_sb,
+};
+MODULE_ALIAS_FS("tracefs");
+
+/*
+ * Static files and directories
+ */
+
+/**
+ * tracefs_start_creating - begin to create a name
+ * @name: the name
+ * @parent: directory to create it in, NULL for the mount's root
+ *
+ * Pins the mount, for as long as the object lives.
+ *
+ * Context: May sleep. On success the parent's i_rwsem is held until
+ * tracefs_end_creating() or tracefs_failed_creating().
+ * Return: a negative dentry; -EEXIST if the name is taken, -ENOENT if @parent
+ * was removed, -EACCES for a bad name, -ENOMEM, or why the mount failed.
+ */
+struct dentry *tracefs_start_creating(const char *name, struct dentry *parent)
+{
+	struct dentry *dentry;
+	int error;
+
+	error = simple_pin_fs(&tracefs_type, &tracefs_mount, &tracefs_mount_count);
+	if (error)
+		return ERR_PTR(error);
+
+	dentry = simple_start_creating(parent ?: tracefs_mount->mnt_root, name);
+	if (IS_ERR(dentry))
+		tracefs_release_mount();
+	return dentry;
+}
+
+/**
+ * tracefs_failed_creating - give back what tracefs_start_creating() took
+ * @dentry: from tracefs_start_creating()
+ *
+ * Return: NULL, as the creating functions do on error.
+ */
+struct dentry *tracefs_failed_creating(struct dentry *dentry)
+{
+	simple_done_creating(dentry);
+	tracefs_release_mount();
+	return NULL;
+}
+
+/**
+ * tracefs_end_creating - finish what tracefs_start_creating() began
+ * @dentry: from tracefs_start_creating(), made persistent meanwhile
+ *
+ * Return: @dentry, kept by its being persistent.
+ */
+struct dentry *tracefs_end_creating(struct dentry *dentry)
+{
+	struct inode *dir = d_inode(dentry->d_parent);
+
+	inode_set_mtime_to_ts(dir, inode_set_ctime_current(dir));
+	simple_done_creating(dentry);
+	return dentry;
+}
+
+/**
+ * tracefs_link_dir - count a new directory as a link of its parent
+ * @dir: the parent
+ *
+ * Context: takes i_lock.
+ */
+void tracefs_link_dir(struct inode *dir)
+{
+	guard(spinlock)(&dir->i_lock);
+	inc_nlink(dir);
+}
+
+/**
+ * tracefs_unlink_dir - take back what tracefs_link_dir() did
+ * @dir: the parent
+ *
+ * Context: takes i_lock.
+ */
+void tracefs_unlink_dir(struct inode *dir)
+{
+	guard(spinlock)(&dir->i_lock);
+	drop_nlink(dir);
+	inode_set_mtime_to_ts(dir, inode_set_ctime_current(dir));
+}
+
+/**
+ * tracefs_release_mount - give back one pin of the mount
+ */
+void tracefs_release_mount(void)
+{
+	simple_release_fs(&tracefs_mount, &tracefs_mount_count);
+}
+
+/**
+ * tracefs_create_file - create a file
+ * @name: its name
+ * @mode: permission bits, the type S_IFREG being implied
+ * @parent: directory to create it in, NULL for the mount's root
+ * @data: becomes i_private
+ * @fops: file operations, NULL for a file that reads empty and swallows writes
+ *
+ * Remove it with tracefs_remove(), or with a directory above it.
+ *
+ * Context: May sleep; takes the parent's i_rwsem.
+ * Return: the dentry, or NULL on any error, lockdown among them.
+ */
+struct dentry *tracefs_create_file(const char *name, umode_t mode,
+				   struct dentry *parent, void *data,
+				   const struct file_operations *fops)
+{
+	struct dentry *dentry;
+	struct inode *inode;
+
+	if (security_locked_down(LOCKDOWN_TRACEFS))
+		return NULL;
+
+	if (!(mode & S_IFMT))
+		mode |= S_IFREG;
+	if (WARN_ON_ONCE(!S_ISREG(mode)))
+		return NULL;
+
+	dentry = tracefs_start_creating(name, parent);
+	if (IS_ERR(dentry))
+		return NULL;
+
+	inode = tracefs_new_inode(dentry->d_sb, d_inode(dentry->d_parent), mode);
+	if (!inode)
+		return tracefs_failed_creating(dentry);
+
+	inode->i_op = &tracefs_file_inode_operations;
+	inode->i_fop = fops ?: &tracefs_file_operations;
+	inode->i_private = data;
+	d_make_persistent(dentry, inode);
+	fsnotify_create(d_inode(dentry->d_parent), dentry);
+	return tracefs_end_creating(dentry);
+}
+EXPORT_SYMBOL_GPL(tracefs_create_file);
+
+static struct dentry *tracefs_make_dir(const char *name, struct dentry *parent,
+				       const struct inode_operations *ops, u32 flags)
+{
+	struct dentry *dentry;
+	struct inode *inode;
+
+	dentry = tracefs_start_creating(name, parent);
+	if (IS_ERR(dentry))
+		return NULL;
+
+	/* Nothing for others: the mount's root decides who comes this far. */
+	inode = tracefs_new_inode(dentry->d_sb, d_inode(dentry->d_parent), S_IFDIR | 0750);
+	if (!inode)
+		return tracefs_failed_creating(dentry);
+
+	get_tracefs(inode)->flags |= flags;
+	inode->i_op = ops;
+	inode->i_fop = &simple_dir_operations;
+	set_nlink(inode, 2);
+	d_make_persistent(dentry, inode);
+	tracefs_link_dir(d_inode(dentry->d_parent));
+	fsnotify_mkdir(d_inode(dentry->d_parent), dentry);
+	return tracefs_end_creating(dentry);
+}
+
+/**
+ * tracefs_create_dir - create a directory
+ * @name: its name
+ * @parent: directory to create it in, NULL for the mount's root
+ *
+ * Remove it with tracefs_remove(), or with a directory above it.
+ *
+ * Context: May sleep; takes the parent's i_rwsem.
+ * Return: the dentry, or NULL on any error, lockdown among them.
+ */
+struct dentry *tracefs_create_dir(const char *name, struct dentry *parent)
+{
+	if (security_locked_down(LOCKDOWN_TRACEFS))
+		return NULL;
+
+	return tracefs_make_dir(name, parent, &tracefs_dir_inode_operations, 0);
+}
+
+/**
+ * tracefs_create_instance_dir - create the directory of instances
+ * @name: its name
+ * @parent: directory to create it in, NULL for the mount's root
+ * @mkdir: called with the name when somebody makes a directory in it
+ * @rmdir: called with the name when somebody removes one
+ *
+ * The callbacks create and remove the directory themselves, are called without
+ * inode locks and handle races with each other. Their result is that of the
+ * system call. There is one such directory.
+ *
+ * Context: At boot. May sleep.
+ * Return: the dentry, or NULL on any error.
+ */
+__init struct dentry *tracefs_create_instance_dir(const char *name, struct dentry *parent,
+						  int (*mkdir)(const char *name),
+						  int (*rmdir)(const char *name))
+{
+	struct dentry *dentry;
+
+	if (WARN_ON(tracefs_instances))
+		return NULL;
+
+	tracefs_instance_mkdir = mkdir;
+	tracefs_instance_rmdir = rmdir;
+	dentry = tracefs_make_dir(name, parent, &tracefs_instances_inode_operations,
+				  TRACEFS_INSTANCES);
+	if (dentry)
+		tracefs_instances = d_inode(dentry);
+	return dentry;
+}
+
+static void tracefs_removed_one(struct dentry *dentry)
+{
+	tracefs_release_mount();
+}
+
+/**
+ * tracefs_remove - remove a file, or a directory with all below it
+ * @dentry: from one of the creating functions; NULL and error pointers are
+ *	left alone
+ *
+ * An "events" directory below @dentry is removed before, with
+ * eventfs_remove_events_dir().
+ *
+ * Context: May sleep; takes the i_rwsem of the parent and of all below.
+ */
+void tracefs_remove(struct dentry *dentry)
+{
+	if (IS_ERR_OR_NULL(dentry))
+		return;
+
+	/*
+	 * The superblock stays while its last object goes. This only counts: the
+	 * mount is there, pinned by @dentry.
+	 */
+	simple_pin_fs(&tracefs_type, &tracefs_mount, &tracefs_mount_count);
+	simple_recursive_removal(dentry, tracefs_removed_one);
+	tracefs_release_mount();
+}
+
+/**
+ * tracefs_initialized - is tracefs there to create files in?
+ *
+ * Return: true once the file system is registered.
+ */
+bool tracefs_initialized(void)
+{
+	return tracefs_registered;
+}
+
+static void tracefs_inode_init_once(void *object)
+{
+	struct tracefs_inode *ti = object;
+
+	inode_init_once(&ti->vfs_inode);
+}
+
+static int __init tracefs_init(void)
+{
+	int error;
+
+	tracefs_inode_cache = kmem_cache_create("tracefs_inode_cache",
+						sizeof(struct tracefs_inode), 0,
+						SLAB_RECLAIM_ACCOUNT | SLAB_ACCOUNT,
+						tracefs_inode_init_once);
+	if (!tracefs_inode_cache)
+		return -ENOMEM;
+
+	error = eventfs_init();
+	if (error)
+		return error;
+
+	error = sysfs_create_mount_point(kernel_kobj, "tracing");
+	if (error)
+		return error;
+
+	error = register_filesystem(&tracefs_type);
+	tracefs_registered = !error;
+	return error;
+}
+core_initcall(tracefs_init);

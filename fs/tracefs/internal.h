@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the two halves of tracefs share: inode.c (mount, options, owners,
+ * static files and directories) and event_inode.c (eventfs, the part below
+ * an "events" directory).
+ */
+#ifndef _TRACEFS_INTERNAL_H
+#define _TRACEFS_INTERNAL_H
+
+#include <linux/fs.h>
+#include <linux/rcupdate.h>
+
+struct eventfs_inode;
+
+/*
+ * An inode number is an id, unique among all living objects of the mount,
+ * and in the low bits a slot: 0 is the object itself, 1 + i the file made
+ * from entry i of an event directory. Ids stay below 2^24, so that a number
+ * fits into 32 bits and no stat() ever answers EOVERFLOW.
+ */
+#define TRACEFS_SLOT_BITS	8
+#define TRACEFS_SLOT_MASK	((1U << TRACEFS_SLOT_BITS) - 1)
+#define TRACEFS_MAX_ID		((1U << (32 - TRACEFS_SLOT_BITS)) - 1)
+
+/**
+ * struct tracefs_attr - what someone set on one file or directory
+ * @set: ATTR_UID, ATTR_GID, ATTR_MODE, ATTR_ATIME, ATTR_MTIME, ATTR_CTIME:
+ *	which of the fields below were set
+ * @uid: owner, valid as long as @uid_reset is the superblock's
+ * @gid: group, valid as long as @gid_reset is the superblock's
+ * @uid_reset: the superblock's count of uid= remounts when @uid was set
+ * @gid_reset: the same for gid=
+ * @mode: permission bits
+ * @atime: time of last access, in ns since the epoch, as all times here
+ * @mtime: time of last modification
+ * @ctime: time of the last change of any of these
+ * @touched: when @mtime was set
+ */
+struct tracefs_attr {
+	u32 set;
+	kuid_t uid;
+	kgid_t gid;
+	u32 uid_reset;
+	u32 gid_reset;
+	umode_t mode;
+	s64 atime;
+	s64 mtime;
+	s64 ctime;
+	s64 touched;
+};
+
+/**
+ * struct tracefs_attrs - attributes by slot, replaced as a whole
+ * @rcu: for kfree_rcu()
+ * @slot: what was set, by slot
+ *
+ * Immutable once published, so that a reader sees all of a change or nothing
+ * of it. Written by tracefs_record_attr() alone.
+ */
+struct tracefs_attrs {
+	struct rcu_head rcu;
+	struct tracefs_attr slot[];
+};
+
+/* tracefs_inode::flags, constant from before the inode can be found */
+#define TRACEFS_EVENT		BIT(0)	/* belongs to eventfs, @node is valid */
+#define TRACEFS_EVENT_DIR	BIT(1)	/* and is a directory: owns a reference */
+#define TRACEFS_INSTANCES	BIT(2)	/* "instances" or anything below it */
+
+/**
+ * struct tracefs_inode - an inode of tracefs
+ * @vfs_inode: the VFS's part
+ * @node: with TRACEFS_EVENT, a directory's node (counted), or the node of a
+ *	file's directory (kept by the dentry through which one got here)
+ * @attrs: without TRACEFS_EVENT, what was set by chown or chgrp, or NULL
+ * @generation: the generation of the defaults that i_uid and i_gid are from
+ * @flags: TRACEFS_*
+ *
+ * All but @vfs_inode is zeroed on every allocation.
+ */
+struct tracefs_inode {
+	struct inode vfs_inode;
+	union {
+		struct eventfs_inode *node;
+		struct tracefs_attrs __rcu *attrs;
+	};
+	u32 generation;
+	u32 flags;
+};
+
+static inline struct tracefs_inode *get_tracefs(const struct inode *inode)
+{
+	return container_of(inode, struct tracefs_inode, vfs_inode);
+}
+
+/* inode.c, for event_inode.c */
+struct dentry *tracefs_start_creating(const char *name, struct dentry *parent);
+struct dentry *tracefs_failed_creating(struct dentry *dentry);
+struct dentry *tracefs_end_creating(struct dentry *dentry);
+void tracefs_release_mount(void);
+void tracefs_link_dir(struct inode *dir);
+void tracefs_unlink_dir(struct inode *dir);
+int tracefs_get_id(void);
+void tracefs_put_id(u32 id);
+void tracefs_refresh_owner(struct inode *inode);
+int tracefs_permission(struct mnt_idmap *idmap, struct inode *inode, int mask);
+int tracefs_getattr(struct mnt_idmap *idmap, const struct path *path,
+		    struct kstat *stat, u32 request_mask, unsigned int flags);
+int tracefs_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
+		    struct iattr *iattr);
+int tracefs_record_attr(struct tracefs_attrs __rcu **attrs, unsigned int slots,
+			unsigned int slot, struct mnt_idmap *idmap,
+			struct inode *inode, const struct iattr *iattr);
+
+/* event_inode.c, for inode.c */
+const struct tracefs_attr *eventfs_attr(const struct inode *inode);
+int eventfs_set_attr(struct mnt_idmap *idmap, struct inode *inode,
+		     const struct iattr *iattr);
+void eventfs_fill_stat(const struct inode *inode, struct kstat *stat);
+void eventfs_evict(struct inode *inode);
+int eventfs_init(void);
+
+#endif /* _TRACEFS_INTERNAL_H */

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * tracefs - the file system of the tracing facilities
+ *
+ * The tracefs_*() functions create files and directories that stay in the
+ * dentry cache until they are removed. The eventfs_*() functions describe
+ * directories of trace events, of which there are too many for that: their
+ * dentries and inodes are made when somebody looks.
+ */
+#ifndef _TRACEFS_H_
+#define _TRACEFS_H_
+
+#include <linux/fs.h>
+#include <linux/seq_file.h>
+#include <linux/types.h>
+
+struct file_operations;
+
+#ifdef CONFIG_TRACING
+
+struct eventfs_inode;
+
+/**
+ * typedef eventfs_callback - tell whether a file exists, and what it is
+ * @name: name of the entry
+ * @mode: to be set to the permission bits
+ * @data: the data of the directory; may be replaced, for this file only
+ * @fops: to be set to the file operations
+ *
+ * May be called at any time between the creation and the removal of its
+ * directory, from several CPUs at once, for a lookup or for a listing, and must
+ * answer by the state of things, not by the number of calls. What it puts into
+ * @data becomes i_private and has to stay valid as @data itself does, see
+ * eventfs_release.
+ *
+ * The removal waits for it. So it must not wait for event_mutex, nor for
+ * anything that is held around a removal, nor call back into eventfs.
+ *
+ * Context: May sleep. The lock of the directory's inode is held, none of
+ * eventfs's.
+ * Return: a positive number if there is such a file; otherwise there is not,
+ * now: the next lookup asks again.
+ */
+typedef int (*eventfs_callback)(const char *name, umode_t *mode, void **data,
+				const struct file_operations **fops);
+
+/**
+ * typedef eventfs_release - a directory's data is no longer used
+ * @name: name of the entry that asked for this
+ * @data: the data of the directory
+ *
+ * Called once for each entry that has one, after the last dentry of its
+ * directory is gone: what an open file uses through @data is valid until it is
+ * closed. Never called for a directory whose creation failed. Without a
+ * release, @data may be freed as soon as the removal returned, and the file
+ * operations must find out for themselves that it is.
+ *
+ * Context: Runs inside eventfs_remove_dir(), with what its caller holds, or in
+ * any dput(), or in memory reclaim: must not wait for event_mutex, nor allocate
+ * with GFP_KERNEL, nor call back into eventfs.
+ */
+typedef void (*eventfs_release)(const char *name, void *data);
+
+/**
+ * struct eventfs_entry - a file of a directory of events
+ * @name: its name, different from those of the other entries
+ * @callback: tells whether the file exists, and what it is
+ * @release: called when the directory's data is no longer used, or NULL
+ *
+ * An array of these may be shared by many directories, also in different
+ * lengths, and stays until the last release. A child whose name is that of an
+ * entry cannot be created, whether or not the entry's file exists.
+ */
+struct eventfs_entry {
+	const char			*name;
+	eventfs_callback		callback;
+	eventfs_release			release;
+};
+
+struct eventfs_inode *eventfs_create_events_dir(const char *name, struct dentry *parent,
+						const struct eventfs_entry *entries,
+						int size, void *data);
+
+struct eventfs_inode *eventfs_create_dir(const char *name, struct eventfs_inode *parent,
+					 const struct eventfs_entry *entries,
+					 int size, void *data);
+
+void eventfs_remove_events_dir(struct eventfs_inode *ei);
+void eventfs_remove_dir(struct eventfs_inode *ei);
+
+struct dentry *tracefs_create_file(const char *name, umode_t mode,
+				   struct dentry *parent, void *data,
+				   const struct file_operations *fops);
+
+struct dentry *tracefs_create_dir(const char *name, struct dentry *parent);
+
+void tracefs_remove(struct dentry *dentry);
+
+struct dentry *tracefs_create_instance_dir(const char *name, struct dentry *parent,
+					   int (*mkdir)(const char *name),
+					   int (*rmdir)(const char *name));
+
+bool tracefs_initialized(void);
+
+#endif /* CONFIG_TRACING */
+
+#endif /* _TRACEFS_H_ */
