@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Variables: KERNEL=eventfs|stock  DEBUG=1  BASE=v6.12|mainline  KSRC=path
+#            CMD='...'  SMP=n  MEM=size  ICOUNT=1  ACCEL=auto|kvm|tcg
+#            TIMEOUT=seconds  ONLY=part (make test)
+
+# The tools read these from the environment, where no shell or make expands
+# what the user wrote.
+VARIABLES := CMD KERNEL DEBUG BASE KSRC SMP MEM ICOUNT ACCEL TIMEOUT ONLY
+$(foreach name,$(VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),\
+	$(eval override $(name) := $$(value $(name)))))
+export $(VARIABLES)
+
+MAKEFLAGS += --no-print-directory
+
+.PHONY: help run test test-all record-stock check test-tools clean python
+
+help: ## List the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^# \(Variables:.*\)/\n\1/p; s/^#   \( *[A-Z].*\)/  \1/p' $(MAKEFILE_LIST)
+
+# The tools are written in Python; what else they need they install themselves.
+python:
+	@command -v python3 >/dev/null || \
+	{ [ "$$(id -u)" = 0 ] && { apt-get update && apt-get install -y \
+	  --no-install-recommends python3; } >/dev/null 2>&1; } || \
+	{ echo "error: missing programs; as root: apt-get install python3" >&2; exit 1; }
+
+run: python ## Boot the kernel and show eventfs at work, or run CMD='...' in the guest
+	@dev/guest.py
+
+test: python ## Run the tests in guests; ONLY=part runs one part of them
+	@dev/test.py
+
+test-all: python ## Run make test, the stock kernel's own run, and mainline
+	@dev/test.py --all
+
+record-stock: python ## Record which upstream tests do not pass on the stock kernel
+	@dev/test.py --record-stock
+
+check: ## Check the tools' own code: shellcheck, Python syntax
+	@dev/check
+
+test-tools: python ## Test the tools' handling of errors, without building a kernel
+	@python3 dev/test_tools.py
+
+clean: ## Remove build/; the cache, which it names, stays
+	@rm -rf build
+	@echo "the cache stays: $${EVENTFS_CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/eventfs}"

@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What the tools share: paths, errors, locks, programs, progress."""
+
+import contextlib
+import errno
+import fcntl
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+REPO = Path(__file__).resolve().parent.parent
+BUILD = Path(os.environ.get("EVENTFS_BUILD") or REPO / "build").absolute()
+LOGS = BUILD / "logs"
+
+# Program -> Debian package. A name with a slash is a file that must exist.
+BUILD_PROGRAMS = {
+    "gcc": "gcc", "/usr/include/stdio.h": "libc6-dev", "make": "make",
+    "flex": "flex", "bison": "bison", "bc": "bc", "perl": "perl",
+    "patch": "patch", "rsync": "rsync", "xz": "xz-utils", "git": "git",
+    "ccache": "ccache", "/usr/include/libelf.h": "libelf-dev",
+}
+GUEST_PROGRAMS = {"qemu-system-x86_64": "qemu-system-x86"}
+# What upstream's tests skip themselves without.
+TEST_PROGRAMS = {"ping": "iputils-ping", "ip": "iproute2"}
+
+
+class Failure(Exception):
+    """Ends the tool with this one line and a status."""
+
+    def __init__(self, message, status=1):
+        super().__init__(message)
+        self.status = status
+
+
+def cache():
+    """The directory of everything that may be thrown away and made again."""
+    if "EVENTFS_CACHE" in os.environ:
+        path = Path(os.environ["EVENTFS_CACHE"])
+    elif "XDG_CACHE_HOME" in os.environ:
+        path = Path(os.environ["XDG_CACHE_HOME"]) / "eventfs"
+    else:
+        path = Path(os.path.expanduser("~")) / ".cache/eventfs"
+    path = path.absolute()
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Failure(f"cannot make {path} ({error.strerror}): "
+                      "set EVENTFS_CACHE to a directory you can write") from error
+    return path
+
+
+def clean_env():
+    """The environment of a kernel build: none of our own make's variables,
+    which the kernel's make would take for its own."""
+    keep = ("PATH", "HOME", "TMPDIR", "TERM", "CCACHE_DIR", "CCACHE_MAXSIZE")
+    env = {name: os.environ[name] for name in keep if name in os.environ}
+    env["LC_ALL"] = "C"
+    return env
+
+
+def run(command, failure, **kwargs):
+    """Runs a helper program; what it says is shown only when it fails."""
+    try:
+        done = subprocess.run([str(word) for word in command], check=False,
+                              stdin=subprocess.DEVNULL, capture_output=True,
+                              text=True, errors="replace", **kwargs)
+    except OSError as error:
+        raise Failure(f"{failure}: {command[0]}: {error.strerror}") from error
+    if done.returncode:
+        raise Failure(f"{failure}: {last_line(done.stderr or done.stdout)}")
+    return done.stdout
+
+
+def last_line(text):
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else "no message"
+
+
+def missing_packages(programs):
+    def there(name):
+        return Path(name).exists() if "/" in name else shutil.which(name)
+    return sorted({package for name, package in programs.items()
+                   if not there(name)})
+
+
+def need(programs):
+    """Installs the packages of missing programs, or names the command."""
+    packages = missing_packages(programs)
+    if not packages:
+        return
+    command = "apt-get install -y --no-install-recommends " + " ".join(packages)
+    if os.geteuid() != 0:
+        raise Failure(f"missing programs; as root: {command}")
+    if not shutil.which("apt-get"):
+        raise Failure("missing programs, and no apt-get to install them: "
+                      + " ".join(packages))
+    say(f"installing {' '.join(packages)}")
+    env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL,
+             "stderr": subprocess.DEVNULL, "env": env, "check": False}
+    # The lists of a fresh machine are empty or old: bring them up to date
+    # when the first try does not find a package.
+    if subprocess.run(command.split(), **quiet).returncode:
+        subprocess.run(["apt-get", "update"], **quiet)
+        run(command.split(), f"cannot install ({command})", env=env)
+    packages = missing_packages(programs)
+    if packages:
+        raise Failure(f"installed, but still not found: {' '.join(packages)}")
+
+
+@contextlib.contextmanager
+def lock(path, waiting):
+    """Holds an exclusive lock on path; says why it waits if it must."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "w", encoding="ascii") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(waiting)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield file
+
+
+@contextlib.contextmanager
+def new_directory(final):
+    """A directory that gets its name only when the block ends well."""
+    final.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=".new-", dir=final.parent))
+    scratch.chmod(0o755)
+    try:
+        yield scratch
+        shutil.rmtree(final, ignore_errors=True)
+        scratch.rename(final)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def write_file(path, content, mode=0o644):
+    """Writes by rename: never through a hard link, never half a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        scratch.write_bytes(content)
+        scratch.chmod(mode)
+        scratch.rename(path)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def say(line):
+    """A line for the user, apart from the results on standard output."""
+    progress_line.clear()
+    print(line, file=sys.stderr, flush=True)
+
+
+class ProgressLine:
+    """One changing line on a terminal; a line every half minute in a log."""
+
+    interval = 30
+
+    def __init__(self):
+        self.text = None
+        self.shown = False
+        self.started = self.last = time.monotonic()
+
+    def start(self):
+        """A long step begins: its time is shown with what it does."""
+        self.started = self.last = time.monotonic()
+
+    def show(self, text):
+        self.text = text
+        now = time.monotonic()
+        line = f"{text} ({minutes(now - self.started)})"
+        if sys.stderr.isatty():
+            width = shutil.get_terminal_size().columns - 1
+            sys.stderr.write(f"\r\033[K{line[:width]}")
+            sys.stderr.flush()
+            self.shown = True
+        elif now - self.last >= self.interval:
+            print(line, file=sys.stderr, flush=True)
+            self.last = now
+
+    def tick(self):
+        """Shows the same again, with the time that has passed."""
+        if self.text:
+            self.show(self.text)
+
+    def clear(self):
+        self.text = None
+        if self.shown:
+            sys.stderr.write("\r\033[K")
+            sys.stderr.flush()
+            self.shown = False
+
+
+progress_line = ProgressLine()
+
+
+def minutes(seconds):
+    return f"{int(seconds) // 60}m{int(seconds) % 60:02d}s"
+
+
+def main(function):
+    """Runs a tool's main: failures are one line, never a traceback."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
+    try:
+        status = function()
+        sys.stdout.flush()
+    except Failure as failure:
+        say(f"error: {failure}")
+        status = failure.status
+    except KeyboardInterrupt:
+        say("interrupted")
+        status = 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 141
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            say(f"error: the disk of {error.filename or cache()} is full: make "
+                "room, or set EVENTFS_CACHE to a directory on another disk")
+        else:
+            say(f"error: {error.filename or 'system call'}: {error.strerror}")
+        status = 1
+    finally:
+        progress_line.clear()
+    sys.exit(status)

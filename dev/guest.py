@@ -1,0 +1,371 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""Boot a kernel in QEMU and run a command in it.
+
+The guest's root is the host's, read-only; /tmp, /var/tmp and /run may be
+written and are gone afterwards. The command's standard output and standard
+error come out here, and its exit status is this program's. Without a command
+the demonstration runs; on a terminal it is followed by a shell in the guest.
+"""
+
+import argparse
+import contextlib
+import fcntl
+import os
+import re
+import selectors
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import termios
+import time
+import tty
+from pathlib import Path
+
+import kernel as kernel_build
+from common import (BUILD, GUEST_PROGRAMS, LOGS, REPO, Failure, cache, last_line,
+                    lock, main, need, progress_line, say, write_file)
+
+QEMU = "qemu-system-x86_64"
+PORTS = ("out", "err", "status", "terminal")
+# Hidden below mounts of the guest's own.
+HIDDEN = ("/dev", "/proc", "/run", "/sys")
+LEAVE = b"\x1d"  # Ctrl-]
+
+# What the kernel says when something is wrong with it.
+WARNING = re.compile(
+    r"\bBUG\b|\bWARNING\b|\bOops\b|KASAN|UBSAN|Kernel panic|Call Trace"
+    r"|general protection|refcount_t|INFO: possible|possible circular"
+    r"|possible recursive|suspicious RCU|invalid wait context"
+    r"|kmemleak: [1-9]|hung task|blocked for more than|soft lockup|rcu: INFO"
+    r"|ODEBUG:|list_(add|del) corruption")
+# Boot messages that name such things without complaint.
+HARMLESS = re.compile(r"KernelAddressSanitizer initialized|Command line:"
+                      r"|rcu: INFO:? .*(enabled|tracing)"
+                      r"|kmemleak: .*(initialized|disabled)")
+
+
+def add_arguments(parser):
+    """The switches of the machine; the Makefile passes them by name."""
+    env = os.environ
+    parser.add_argument("--smp", default=env.get("SMP") or None,
+                        metavar="N", help="virtual CPUs (default 2)")
+    parser.add_argument("--mem", default=env.get("MEM") or None, metavar="SIZE",
+                        help="memory, as 1G or 512M (default 1G, debug 2G)")
+    parser.add_argument("--icount", action="store_true",
+                        default=env.get("ICOUNT", "") not in ("", "0"),
+                        help="a clock that counts instructions: repeatable, one CPU")
+    parser.add_argument("--accel", choices=("auto", "kvm", "tcg"),
+                        default=env.get("ACCEL") or "auto",
+                        help="auto: KVM where it works, else TCG")
+    parser.add_argument("--timeout", metavar="SECONDS",
+                        default=env.get("TIMEOUT") or "1800",
+                        help="end a guest that takes longer (default %(default)s)")
+
+
+class Machine:
+    """What the guest's hardware is like, and how long it may take."""
+
+    def __init__(self, smp=None, mem=None, icount=False, accel="auto",
+                 timeout="1800"):
+        if icount and smp not in (None, "1"):
+            raise Failure("ICOUNT=1 counts the instructions of one CPU: leave out SMP")
+        if smp and not re.fullmatch(r"[1-8]", smp):
+            raise Failure(f"SMP={smp}: from 1 to 8 CPUs")
+        if mem and not re.fullmatch(r"[1-9]\d*[MG]?", mem):
+            raise Failure(f"MEM={mem} is not a size such as 512M or 2G")
+        if accel not in ("auto", "kvm", "tcg"):
+            raise Failure(f"ACCEL={accel} is not known; there are: auto kvm tcg")
+        if not re.fullmatch(r"[1-9]\d*", timeout):
+            raise Failure(f"TIMEOUT={timeout} is not a number of seconds")
+        self.smp = "1" if icount else smp or "2"
+        self.mem = mem
+        self.icount = icount
+        self.accel = "tcg" if icount else accel
+        self.timeout = int(timeout)
+
+    def arguments(self, image, debug):
+        accel = self.accel
+        if accel == "auto":
+            accel = "kvm" if kvm_works(image) else "tcg"
+        words = ["-m", self.mem or ("2G" if debug else "1G"),
+                 # A socket each: the table of processors that this kernel reads
+                 # names one processor of a socket.
+                 "-smp", f"{self.smp},sockets={self.smp}"]
+        if accel == "kvm":
+            return words + ["-accel", "kvm", "-cpu", "host"]
+        # Five levels of page tables only make TCG slower.
+        words += ["-cpu", "max,la57=off"]
+        if self.icount:
+            return words + ["-accel", "tcg,thread=single", "-seed", "1",
+                            "-icount", "shift=0,sleep=off", "-rtc", "clock=vm"]
+        return words + ["-accel", "tcg,thread=multi"]
+
+
+def kvm_works(image):
+    """Whether a kernel starts under KVM: /dev/kvm alone does not tell, some
+    machines have one that never runs a guest. Asked once per host boot."""
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        return False
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    answer = cache() / f"kvm-{boot}"
+    with lock(cache() / "locks/kvm.lock", "waiting for another run's try of KVM"):
+        if not answer.exists():
+            # Without a root it panics, which ends QEMU, all within a second.
+            command = [QEMU, "-accel", "kvm", "-cpu", "host", "-m", "512M",
+                       "-nodefaults", "-display", "none", "-no-reboot",
+                       "-serial", "stdio", "-kernel", str(image / "bzImage"),
+                       "-append", "console=ttyS0 panic=-1"]
+            try:
+                done = subprocess.run(command, stdin=subprocess.DEVNULL,
+                                      capture_output=True, timeout=4, check=False)
+                works = b"Kernel panic" in done.stdout
+            except subprocess.TimeoutExpired:
+                works = False
+            for old in cache().glob("kvm-*"):
+                old.unlink()
+            write_file(answer, b"works" if works else b"broken")
+    return answer.read_text(encoding="ascii") == "works"
+
+
+@contextlib.contextmanager
+def log_file(name):
+    """build/logs/<name>.log, or <name>-2.log while another run writes there."""
+    LOGS.mkdir(parents=True, exist_ok=True)
+    for number in range(1, 100):
+        path = LOGS / (f"{name}.log" if number == 1 else f"{name}-{number}.log")
+        with open(path, "a", encoding="utf-8") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            file.truncate(0)
+            yield path
+            return
+    raise Failure(f"too many guests write {LOGS}/{name}.log")
+
+
+@contextlib.contextmanager
+def run_directory():
+    """Files that the guest reads, seen there at the same path."""
+    parent = BUILD / "run"
+    parent.mkdir(parents=True, exist_ok=True)
+    for old in parent.iterdir():
+        if not Path("/proc", old.name.split("-")[0]).exists():
+            shutil.rmtree(old, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=f"{os.getpid()}-", dir=parent) as path:
+        yield Path(path)
+
+
+def check_paths():
+    if re.search(r"\s", str(REPO)):
+        raise Failure(f"{REPO}: the kernel's command line takes no path with a "
+                      "space; move the checkout")
+    if str(REPO).startswith(tuple(f"{top}/" for top in HIDDEN)):
+        raise Failure(f"{REPO} is hidden in the guest, which has its own "
+                      f"{' '.join(HIDDEN)}; move the checkout")
+
+
+class Guest:
+    """One boot of an image."""
+
+    def __init__(self, image, name, machine, debug=False):
+        need(GUEST_PROGRAMS)
+        check_paths()
+        self.image = image
+        self.name = name
+        self.machine = machine
+        self.debug = debug
+        self.log = None
+
+    def run(self, command, shell=False, on_output=None):
+        """Runs command in the guest and returns its status. Its output goes to
+        ours, or to on_output(file descriptor, bytes)."""
+        with run_directory() as rundir, log_file(self.name) as self.log:
+            write_file(rundir / "command", command.encode())
+            write_file(rundir / "cwd", os.getcwd().encode())
+            if shell:
+                size = shutil.get_terminal_size()
+                write_file(rundir / "terminal", f"{os.environ.get('TERM', 'linux')} "
+                           f"{size.lines} {size.columns}\n".encode())
+            return self.boot(rundir, on_output)
+
+    def boot(self, rundir, on_output):
+        pairs = {name: socket.socketpair() for name in PORTS}
+        errors = rundir / "qemu"
+        with open(errors, "w", encoding="utf-8") as file, subprocess.Popen(
+                self.qemu(rundir, {name: pair[1].fileno()
+                                   for name, pair in pairs.items()}),
+                stdin=subprocess.DEVNULL, stdout=file, stderr=file,
+                start_new_session=True,
+                pass_fds=[pair[1].fileno() for pair in pairs.values()]) as qemu:
+            try:
+                for _, theirs in pairs.values():
+                    theirs.close()
+                relay = Relay({name: pair[0] for name, pair in pairs.items()},
+                              on_output or write_all,
+                              self.machine.timeout)
+                progress_line.start()
+                progress_line.show(f"guest {self.name}")
+                status = relay.until_end()
+                progress_line.clear()
+            finally:
+                qemu.kill()
+                for ours, _ in pairs.values():
+                    ours.close()
+        if status is None:
+            self.explain(relay.timed_out, errors.read_text(errors="replace"))
+        return status
+
+    def qemu(self, rundir, ports):
+        # The kernel's log goes to a file, whose name may hold commas.
+        log = str(self.log).replace(",", ",,")
+        append = ["console=ttyS0", "earlyprintk=serial,ttyS0,115200", "panic=-1",
+                  "ro", "root=/dev/root", "rootfstype=9p",
+                  "rootflags=trans=virtio,version=9p2000.L,msize=262144,cache=loose",
+                  f"init={REPO}/dev/init.sh", f"eventfs_run={rundir}"]
+        if self.debug:
+            # Poisoning every slab is too slow.
+            append += ["slub_debug=FZP,kmalloc-*,eventfs*,tracefs*"]
+        words = ["setpriv", "--pdeathsig", "KILL", QEMU,
+                 "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+                 *self.machine.arguments(self.image, self.debug),
+                 "-kernel", str(self.image / "bzImage"), "-append", " ".join(append),
+                 "-chardev", f"file,id=log,path={log}", "-serial", "chardev:log",
+                 "-fsdev", "local,id=root,path=/,security_model=none,readonly=on,"
+                 "multidevs=remap",
+                 "-device", "virtio-9p-pci,fsdev=root,mount_tag=/dev/root",
+                 "-device", "virtio-serial-pci"]
+        for name, number in ports.items():
+            device = "virtconsole" if name == "terminal" else "virtserialport"
+            words += ["-chardev", f"socket,id={name},fd={number}",
+                      "-device", f"{device},chardev={name},name={name}"]
+        return words
+
+    def explain(self, timed_out, errors):
+        """Why there is no exit status: the end of the log, and a line."""
+        text = self.log.read_text(encoding="utf-8", errors="replace")
+        for line in text.splitlines()[-30:]:
+            say(line)
+        if timed_out:
+            raise Failure(f"the guest did not end within {self.machine.timeout} s "
+                          f"(TIMEOUT= sets the limit); its log: {self.log}", 124)
+        if not text.strip():
+            raise Failure(f"QEMU did not start: {last_line(errors)}")
+        raise Failure(f"the guest died; its log: {self.log}", 125)
+
+    def warnings(self):
+        """The lines in the kernel's log that tell of something wrong."""
+        return warnings_in(self.log.read_text(encoding="utf-8", errors="replace"))
+
+
+def warnings_in(text):
+    return [line for line in text.splitlines()
+            if WARNING.search(line) and not HARMLESS.search(line)]
+
+
+class Relay:
+    """Passes on what comes out of the guest's ports, and the terminal."""
+
+    def __init__(self, ports, on_output, timeout):
+        self.ports = ports
+        self.on_output = on_output
+        self.deadline = time.monotonic() + timeout
+        self.timed_out = False
+        self.status_text = b""
+        self.saved = None
+        self.selector = selectors.DefaultSelector()
+        for name, port in ports.items():
+            self.selector.register(port, selectors.EVENT_READ, name)
+
+    def until_end(self):
+        """Until QEMU is gone: the status, or None if the guest gave none."""
+        try:
+            while any(key.data != "keys"
+                      for key in self.selector.get_map().values()):
+                left = self.deadline - time.monotonic()
+                if self.saved is None and left <= 0:
+                    self.timed_out = True
+                    return None
+                progress_line.tick()
+                for key, _ in self.selector.select(1):
+                    if not self.one(key):
+                        return self.status()
+        finally:
+            self.cooked()
+            self.selector.close()
+        return self.status()
+
+    def one(self, key):
+        """Handles one file that has something; False ends it all."""
+        try:
+            data = os.read(key.fd, 65536)
+        except ConnectionResetError:
+            data = b""
+        if not data:
+            self.selector.unregister(key.fileobj)
+        elif key.data in ("out", "err"):
+            self.on_output(1 if key.data == "out" else 2, data)
+        elif key.data == "terminal":
+            write_all(1, data)
+        elif key.data == "keys":
+            if LEAVE in data:
+                return False
+            self.ports["terminal"].sendall(data)
+        else:
+            self.status_text += data
+            if b"shell\n" in self.status_text and self.saved is None:
+                self.raw()
+        return True
+
+    def raw(self):
+        say("A shell in the guest: Ctrl-D leaves it, Ctrl-] ends the guest at once.")
+        self.saved = termios.tcgetattr(0)
+        tty.setraw(0)
+        self.selector.register(0, selectors.EVENT_READ, "keys")
+
+    def cooked(self):
+        if self.saved is not None:
+            termios.tcsetattr(0, termios.TCSADRAIN, self.saved)
+
+    def status(self):
+        match = re.search(rb"^exit (\d+)$", self.status_text, re.MULTILINE)
+        if match:
+            return int(match[1])
+        # Left with Ctrl-]: the demonstration's own status is not known.
+        return 0 if self.saved is not None else None
+
+
+def write_all(fd, data):
+    progress_line.clear()
+    while data:
+        data = data[os.write(fd, data):]
+
+
+def command_line():
+    parser = argparse.ArgumentParser(description=__doc__)
+    kernel_build.add_arguments(parser)
+    add_arguments(parser)
+    parser.add_argument("command", nargs="?", default=os.environ.get("CMD") or None,
+                        help="shell command to run in the guest "
+                        "(default: the demonstration)")
+    args = parser.parse_args()
+    machine = Machine(args.smp, args.mem, args.icount, args.accel, args.timeout)
+    kernel = kernel_build.from_arguments(args)
+    guest = Guest(kernel.image(), f"run-{args.kernel}-{kernel.config}", machine,
+                  args.debug)
+    shell = args.command is None and sys.stdin.isatty() and sys.stdout.isatty()
+    status = guest.run(args.command or f"exec {REPO}/dev/demo.sh", shell=shell)
+    found = guest.warnings()
+    if found:
+        say(f"the kernel complained {len(found)} times, first: {found[0].strip()}")
+        say(f"its log: {guest.log}")
+        if args.command is None:
+            status = status or 1
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main(command_line))

@@ -1,0 +1,368 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""Build a kernel with the files of this repository, or with the stock ones.
+
+Prints the path of the bzImage. An image is kept in the cache under a key made
+of everything it was built from, so nothing is built twice; a tree is kept for
+each source, configuration and compiler, so little is built again after an edit.
+"""
+
+import argparse
+import functools
+import hashlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import source as kernel_source
+from common import (BUILD_PROGRAMS, LOGS, REPO, Failure, cache, clean_env, lock,
+                    main, need, new_directory, progress_line, run, say,
+                    write_file)
+
+# Laid over the kernel's own files, at the same paths.
+OVERLAY = ("fs", "include", "tools/testing", "Documentation")
+# What of that cannot change the image.
+NOT_IN_IMAGE = ("tools/testing/", "Documentation/")
+# Fixed, so that the same source gives the same image and ccache hits.
+MAKE_FLAGS = ("ARCH=x86_64", "KBUILD_BUILD_USER=eventfs",
+              "KBUILD_BUILD_HOST=eventfs", "KBUILD_BUILD_VERSION=1",
+              "KBUILD_BUILD_TIMESTAMP=Thu Jan  1 00:00:00 UTC 1970")
+KEEP_IMAGES = 40
+COMPLAINT = re.compile(r": (fatal )?(warning|error):|undefined reference|\*\*\*"
+                       r"|^WARNING|^ERROR|No space left|objtool:")
+
+
+def add_arguments(parser, choose=True):
+    """The switches that choose a kernel; make passes them in the environment.
+    Without choose, those of the source only."""
+    if choose:
+        parser.add_argument("--kernel", choices=("eventfs", "stock"),
+                            default=os.environ.get("KERNEL") or "eventfs",
+                            help="our files, or the stock fs/tracefs "
+                            "(default %(default)s)")
+        parser.add_argument("--debug", action="store_true",
+                            default=os.environ.get("DEBUG", "") not in ("", "0"),
+                            help="the debug kernel: KASAN, lockdep, kmemleak")
+    parser.add_argument("--base", default=os.environ.get("BASE") or "v6.12",
+                        help="kernel version to build: "
+                        + ", ".join(kernel_source.base_names())
+                        + " (default %(default)s)")
+    parser.add_argument("--ksrc", default=os.environ.get("KSRC") or None,
+                        metavar="PATH", help="a kernel source tree of your own "
+                        "instead; it is only read")
+
+
+class Kernel:
+    """One kernel to build: where its parts come from and where they go."""
+
+    def __init__(self, kernel="eventfs", debug=False, base="v6.12", ksrc=None):
+        if kernel not in ("eventfs", "stock"):
+            raise Failure(f"KERNEL={kernel} is not known; there are: eventfs stock")
+        need({name: package for name, package in BUILD_PROGRAMS.items()
+              if name != "ccache" or os.geteuid() == 0})
+        self.source = kernel_source.find(base, ksrc)
+        self.base = self.source.base
+        self.config = "debug" if debug else "release"
+        self.compiler = run(["gcc", "--version"], "gcc").splitlines()[0]
+        self.overlay = {} if kernel == "stock" else our_files(self.source)
+        version = self.source.version
+        self.name = f"{kernel}-{self.config}-{version}"
+        tree_id = digest(str(self.source.path), self.config, self.compiler)
+        self.tree = cache() / "trees" / f"{version}-{self.config}-{tree_id[:8]}"
+
+    @functools.cache
+    def image(self):
+        """The directory with bzImage, System.map and config; builds if needed."""
+        image = cache() / "images" / self.image_key()
+        if not (image / "bzImage").exists():
+            with self.locked_tree() as held:
+                if not (image / "bzImage").exists():
+                    self.prepare()
+                    self.build(held)
+                    self.keep(image)
+        os.utime(image)
+        return image
+
+    def prepared_tree(self):
+        """The source tree as it is built, for tools that want to look at it."""
+        with self.locked_tree():
+            self.prepare()
+        return self.tree / "src"
+
+    def locked_tree(self):
+        return lock(cache() / "locks" / f"{self.tree.name}.lock",
+                    f"waiting for another run that builds {self.tree.name}")
+
+    def image_key(self):
+        if self.source.fixed:
+            source_id = self.source.path.name
+        else:
+            source_id = repr(sorted(manifest(self.source.path).items()))
+        files = [(path, mode, hashlib.sha256(content).hexdigest())
+                 for path, (content, mode) in sorted(self.overlay.items())
+                 if not path.startswith(NOT_IN_IMAGE)]
+        return f"{self.name}-" + digest(
+            source_id, repr(MAKE_FLAGS), self.compiler, repr(files),
+            repr(sorted(self.options().items())))[:16]
+
+    def options(self):
+        """Option -> value, as the fragments ask for."""
+        names = ["base"] + (["debug"] if self.config == "debug" else [])
+        fragments = [REPO / "configs" / f"{name}.config" for name in names]
+        fragments.append(self.base.path / "extra.config")
+        options = {}
+        for fragment in fragments:
+            if fragment.exists():
+                options |= parse_config(fragment.read_text(encoding="utf-8"))
+        for name in self.base.conf.get("absent", "").split():
+            options.pop(name, None)
+        return options
+
+    def prepare(self):
+        """Brings the tree's source up to date, rewriting only what differs."""
+        source, tree = self.source.path, self.tree
+        if not (tree / "src").exists():
+            say(f"making a source tree for {self.tree.name}")
+            with new_directory(tree) as scratch:
+                if self.source.fixed:
+                    run(["cp", "-al", source, scratch / "src"],
+                        "copying the source")
+                else:
+                    (scratch / "src").mkdir()
+        if not self.source.fixed:
+            refresh(source, tree)
+        lay_over(self.overlay, source, tree)
+
+    def make(self, *words):
+        compiler = "ccache gcc" if shutil.which("ccache") else "gcc"
+        jobs = len(os.sched_getaffinity(0))
+        return ["make", "-C", str(self.tree / "src"), f"O={self.tree}/out",
+                f"-j{jobs}", f"CC={compiler}", *MAKE_FLAGS, *words]
+
+    def build(self, held):
+        env = clean_env()
+        env.setdefault("CCACHE_DIR", str(cache() / "ccache"))
+        env["CCACHE_BASEDIR"] = str(self.tree)
+        (self.tree / "out").mkdir(exist_ok=True)
+        self.configure(env)
+        compile_kernel(self, env, held)
+
+    def configure(self, env):
+        """allnoconfig plus our fragments; every option must have taken effect."""
+        options = self.options()
+        wanted = self.tree / "wanted.config"
+        write_file(wanted, "".join(f"{name}={value}\n" for name, value
+                                   in options.items()).encode())
+        run(self.make("-s", "allnoconfig"), "configuring the kernel",
+            env={**env, "KCONFIG_ALLCONFIG": str(wanted)})
+        text = (self.tree / "out/.config").read_text(encoding="utf-8")
+        got = parse_config(text)
+        lost = [f"{name}={value}" for name, value in options.items()
+                if got.get(name, "n") != value]
+        if lost:
+            raise Failure(f"options without effect on {self.source.version}: "
+                          + " ".join(lost))
+
+    def keep(self, image):
+        out = self.tree / "out"
+        with new_directory(image) as scratch:
+            shutil.copy(out / "arch/x86/boot/bzImage", scratch)
+            shutil.copy(out / "System.map", scratch)
+            shutil.copy(out / ".config", scratch / "config")
+        images = sorted(image.parent.glob("[!.]*"), reverse=True,
+                        key=lambda path: path.stat().st_mtime)
+        for old in images[KEEP_IMAGES:]:
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def digest(*parts):
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def parse_config(text):
+    return dict(re.findall(r"^(CONFIG_\w+)=(.*)$", text, re.MULTILINE))
+
+
+def content_and_mode(path):
+    return path.read_bytes(), 0o755 if os.access(path, os.X_OK) else 0o644
+
+
+def our_files(source):
+    """Path -> content and mode: our files, then edits of files that upstream
+    owns, then what fits all of it to the base."""
+    files = {name: content_and_mode(REPO / name)
+             for name in kernel_source.tree_files(REPO, *OVERLAY)}
+    if "fs/tracefs/event_inode.c" not in files:
+        raise Failure("there is no fs/tracefs/event_inode.c here: try KERNEL=stock")
+    patches = sorted((REPO / "edits").glob("*.patch"))
+    if source.base.patch.exists():
+        patches.append(source.base.patch)
+    if patches:
+        apply_patches(patches, files, source.path)
+    return files
+
+
+def apply_patches(patches, files, pristine):
+    """Applies the patches to the files they touch, in a scratch directory."""
+    texts = [patch.read_text(encoding="utf-8") for patch in patches]
+    touched = set(re.findall(r"^(?:---|\+\+\+) [ab]/(\S+)", "\n".join(texts),
+                             re.MULTILINE))
+    with tempfile.TemporaryDirectory(prefix="eventfs-patch-") as scratch:
+        scratch = Path(scratch)
+        for name in touched:
+            if name in files:
+                write_file(scratch / name, *files[name])
+            elif (pristine / name).exists():
+                write_file(scratch / name, *content_and_mode(pristine / name))
+        for patch in patches:
+            run(["patch", "-p1", "-f", "-s", "--no-backup-if-mismatch",
+                 "-r", "-", "-d", scratch, "-i", patch],
+                f"{patch} does not apply")
+        for name in touched:
+            if (scratch / name).exists():
+                files[name] = content_and_mode(scratch / name)
+
+
+def lay_over(files, pristine, tree):
+    """Gives the tree the pristine source plus files. The list of files laid
+    over is written before any of them, so that none is forgotten."""
+    record = tree / "overlay"
+    before = record.read_text(encoding="utf-8").split("\n") if record.exists() else []
+    names = sorted(set(before) | set(files) - {""})
+    write_file(record, "\n".join(names).encode())
+    for name in filter(None, names):
+        path = tree / "src" / name
+        content = files.get(name)
+        if content is None and (pristine / name).exists():
+            content = content_and_mode(pristine / name)
+        if content is None:
+            path.unlink(missing_ok=True)
+        elif not path.exists() or path.read_bytes() != content[0]:
+            write_file(path, *content)
+    write_file(record, "\n".join(sorted(files)).encode())
+
+
+def manifest(path):
+    """File -> size, time and mode of each file of a user's tree."""
+    result = {}
+    for name in kernel_source.tree_files(path):
+        try:
+            stat = os.lstat(path / name)
+        except FileNotFoundError:
+            continue
+        result[name] = [stat.st_size, stat.st_mtime_ns, stat.st_mode]
+    return result
+
+
+def refresh(source, tree):
+    """Copies what changed in the user's tree since the last time."""
+    record = tree / "manifest"
+    old = {}
+    if record.exists():
+        for line in record.read_text(encoding="utf-8").splitlines():
+            *numbers, name = line.split(" ", 3)
+            old[name] = [int(number) for number in numbers]
+    new = manifest(source)
+    changed = [name for name in new if new[name] != old.get(name)]
+    # Until all is copied, what is about to change counts as unknown.
+    save_manifest(record, {name: stat for name, stat in old.items()
+                           if stat == new.get(name)})
+    for count, name in enumerate(changed):
+        copy_file(source / name, tree / "src" / name)
+        if count % 500 == 0:
+            progress_line.show(f"copying {source}: {count} of {len(changed)} files")
+    for name in set(old) - set(new):
+        (tree / "src" / name).unlink(missing_ok=True)
+    if changed and not (source / ".git").exists():
+        # A tree without git may have been built in; what that left confuses
+        # a build elsewhere. Only the copy is cleaned.
+        run(["make", "-s", "-C", tree / "src", "mrproper"], "make mrproper",
+            env=clean_env())
+    save_manifest(record, new)
+    progress_line.clear()
+
+
+def save_manifest(record, files):
+    write_file(record, "".join(
+        f"{' '.join(map(str, stat))} {name}\n"
+        for name, stat in sorted(files.items())).encode())
+
+
+def copy_file(path, to):
+    """A copy with the time of now, so that make sees the change."""
+    try:
+        if path.is_symlink():
+            to.parent.mkdir(parents=True, exist_ok=True)
+            to.unlink(missing_ok=True)
+            to.symlink_to(os.readlink(path))
+        else:
+            write_file(to, *content_and_mode(path))
+    except PermissionError as error:
+        raise Failure(f"{path} cannot be read: KSRC needs a tree whose files "
+                      "you may read") from error
+
+
+def compile_kernel(kernel, env, held):
+    """Runs make bzImage with progress; what compilers complain of is shown."""
+    total = kernel.base.conf.get(f"objects-{kernel.config}")
+    whole = not (kernel.tree / "out/vmlinux").exists()
+    expected = f" of about {total}" if whole and total else ""
+    log = LOGS / f"build-{kernel.name}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    progress_line.start()
+    complaints = []
+    # The lock goes to make as well: while an orphaned make still runs, no
+    # other run may build in the same tree.
+    with open(log, "w", encoding="utf-8") as file, subprocess.Popen(
+            kernel.make("bzImage"), env=env, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            errors="replace", start_new_session=True,
+            pass_fds=[held.fileno()]) as make:
+        try:
+            count = 0
+            for line in make.stdout:
+                file.write(line)
+                count += bool(re.match(r"  (CC|AS|AR|LD) ", line))
+                if COMPLAINT.search(line):
+                    complaints.append(line.rstrip())
+                progress_line.show(
+                    f"building {kernel.name}: {count}{expected} objects, "
+                    + " ".join(line.split()))
+        except BaseException:
+            os.killpg(make.pid, signal.SIGTERM)
+            raise
+    progress_line.clear()
+    for line in complaints[:30]:
+        say(line)
+    if make.returncode:
+        if any("No space left" in line for line in complaints):
+            raise Failure(f"the disk of {cache()} is full: make room, or set "
+                          "EVENTFS_CACHE to a directory on another disk")
+        raise Failure(f"building {kernel.name} failed; all of it: {log}")
+
+
+def from_arguments(args):
+    return Kernel(args.kernel, args.debug, args.base, args.ksrc)
+
+
+def command_line():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n", maxsplit=1)[0])
+    add_arguments(parser)
+    parser.add_argument("--tree", action="store_true", help="prepare the source "
+                        "tree only, without building, and print its path")
+    args = parser.parse_args()
+    kernel = from_arguments(args)
+    if args.tree:
+        print(kernel.prepared_tree())
+    else:
+        print(kernel.image() / "bzImage")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(command_line))

@@ -1,0 +1,25 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Runs the given command, in the guest, on a kernel with kmemleak; then fails
+# if any object is left that nothing refers to. Objects that the kernel lost
+# while it booted count as well.
+set -u
+
+leaks=/sys/kernel/debug/kmemleak
+
+"$@"
+status=$?
+# kmemleak reports an object that is older than five seconds and was seen
+# without a reference, unchanged, in two scans.
+for _ in 1 2; do
+	sleep 6
+	echo scan >"$leaks"
+done
+found=$(cat "$leaks")
+if [ -n "$found" ]; then
+	echo "$found" | tee /dev/console >&2
+	echo "kmemleak: something is left that nothing refers to" >&2
+	exit 1
+fi
+exit "$status"

@@ -1,0 +1,273 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Where kernel source comes from: a Debian package, or a tree of the user's.
+
+A package is unpacked once, to src/<package>-<version>-<hash> in the cache,
+and never changed there. A tree of the user's own is only ever read.
+"""
+
+import configparser
+import glob
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+from common import (REPO, Failure, cache, lock, new_directory, run, say,
+                    write_file)
+
+DAY = 24 * 3600
+
+
+class Base:
+    """A kernel version our files are fitted to: bases/<name>."""
+
+    def __init__(self, name):
+        self.name = name
+        self.path = REPO / "bases" / name
+        parser = configparser.ConfigParser()
+        if not parser.read(self.path / "base.conf"):
+            raise Failure(f"BASE={name} is not known; there are: "
+                          + " ".join(base_names()))
+        self.conf = parser["base"]
+        self.first = version_number(self.conf["first"])
+        self.patch = self.path / "backport.patch"
+
+
+class Source:
+    """Pristine kernel source. Only what is not fixed may change under us."""
+
+    def __init__(self, path, base, fixed):
+        self.path = path
+        self.base = base
+        self.fixed = fixed
+        self.version = kernel_version(path)
+
+
+def base_names():
+    return sorted(conf.parent.name
+                  for conf in (REPO / "bases").glob("*/base.conf"))
+
+
+def version_number(text):
+    return tuple(int(part) for part in text.split(".")[:2])
+
+
+def kernel_version(path):
+    """VERSION.PATCHLEVEL.SUBLEVEL as the tree's Makefile has them."""
+    try:
+        text = (path / "Makefile").read_text(encoding="utf-8")
+    except OSError as error:
+        raise Failure(f"{path} cannot be read ({error.strerror}): give KSRC a "
+                      "kernel source tree that you may read") from error
+    except UnicodeDecodeError as error:
+        raise Failure(f"{path}/Makefile is not a kernel's") from error
+    parts = re.findall(r"^(?:VERSION|PATCHLEVEL|SUBLEVEL) = (\d+)$", text,
+                       re.MULTILINE)
+    if len(parts) != 3:
+        raise Failure(f"{path} is not a kernel source tree: its Makefile "
+                      "names no version")
+    return ".".join(parts)
+
+
+def find(base_name, ksrc=None):
+    """The source for BASE=, or the user's own tree for KSRC=."""
+    if ksrc:
+        return own_tree(Path(ksrc))
+    base = Base(base_name or "v6.12")
+    return Source(packaged(base), base, fixed=True)
+
+
+def own_tree(path):
+    path = path.expanduser()
+    if not path.is_dir():
+        raise Failure(f"KSRC={path} is not a directory")
+    path = path.resolve()
+    version = kernel_version(path)
+    if not (path / "fs/tracefs/event_inode.c").is_file():
+        raise Failure(f"{path} has no fs/tracefs/event_inode.c: KSRC needs "
+                      "a complete kernel source tree")
+    bases = sorted((Base(name) for name in base_names()),
+                   key=lambda base: base.first)
+    fitting = [base for base in bases
+               if base.first <= version_number(version)]
+    if not fitting:
+        first = ".".join(map(str, bases[0].first))
+        raise Failure(f"{path} is Linux {version}: KSRC takes {first} and newer")
+    return Source(path, fitting[-1], fixed=False)
+
+
+# What a build leaves in a tree and is not worth a copy; "make mrproper" in the
+# copy removes the rest.
+BUILT = re.compile(r"\.(o|a|ko|cmd|mod|symvers)$|^modules\.|^vmlinux(\.o)?$|^\.tmp_")
+
+
+def tree_files(path, *under):
+    """The files of a work tree: what git knows or would add, or all there is."""
+    if (path / ".git").exists():
+        out = run(["git", "-c", "safe.directory=*", "-C", path, "ls-files", "-z",
+                   "--cached", "--others", "--exclude-standard", "--", *under],
+                  f"listing {path}")
+        names = sorted(set(filter(None, out.split("\0"))))
+        return [name for name in names if os.path.lexists(path / name)]
+    names = []
+    for top in under or ("",):
+        for folder, _, files in os.walk(path / top):
+            names += [os.path.relpath(os.path.join(folder, name), path)
+                      for name in files if not BUILT.search(name)]
+    return sorted(names)
+
+
+def packaged(base):
+    """The unpacked source of the base's package."""
+    src = cache() / "src"
+    with lock(cache() / "locks/src.lock",
+              "waiting for another run that fetches kernel source"):
+        for leftover in src.glob(".new-*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+        if "suites" in base.conf:
+            return from_newer_suite(base, src)
+        return from_machine(base, src)
+
+
+def from_machine(base, src):
+    """An installed package, else apt's, else what an earlier run unpacked."""
+    package = base.conf["package"]
+    tarball = Path(f"/usr/src/{package}.tar.xz")
+    if tarball.exists():
+        version = run(["dpkg-query", "-W", "-f", "${Version}", package],
+                      f"version of {package}")
+        return unpack(tarball, package, version, src,
+                      f"apt-get install --reinstall {package}")
+    offer = offered(package, [])
+    if not offer and os.geteuid() == 0:
+        subprocess.run(["apt-get", "update"], stdin=subprocess.DEVNULL,
+                       capture_output=True, check=False)
+        offer = offered(package, [])
+    if not offer:
+        return earlier(package, src, f"apt-get update && apt-get install {package}")
+    return download(package, offer, [], src)
+
+
+def from_newer_suite(base, src):
+    """The newest package matching the pattern that a newer suite has."""
+    pattern = base.conf["package"]
+    state = cache() / f"apt-{base.name}"
+    options = private_apt(state, base.conf["suites"].split())
+    stamp = state / "updated"
+    if not stamp.exists() or time.time() - stamp.stat().st_mtime > DAY:
+        # Suites that do not exist make apt fail although the others were read.
+        subprocess.run(["apt-get", *options, "update"], capture_output=True,
+                       stdin=subprocess.DEVNULL, check=False)
+    names = run(["apt-cache", *options, "pkgnames", pattern.split("*")[0]],
+                "apt-cache").split()
+    names = [name for name in names
+             if re.fullmatch(re.escape(pattern).replace(r"\*", r"\d+"), name)]
+    if not names:
+        return earlier(pattern, src, "try again when the mirror is reachable")
+    stamp.touch()
+    newest = max(names, key=lambda name: version_number(name.split("-")[-1]))
+    return download(newest, offered(newest, options), options, src)
+
+
+def private_apt(state, suites):
+    """apt pointed at other suites, the machine's own sources untouched."""
+    keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
+    signed = f"[signed-by={keyring}] " if os.path.exists(keyring) else ""
+    write_file(state / "sources.list", "".join(
+        f"deb {signed}{mirror()} {suite} main\n" for suite in suites).encode())
+    for name in ("lists/partial", "cache/archives/partial"):
+        (state / name).mkdir(parents=True, exist_ok=True)
+    return ["-o", f"Dir::State::Lists={state}/lists",
+            "-o", f"Dir::Cache={state}/cache",
+            "-o", f"Dir::Etc::SourceList={state}/sources.list",
+            "-o", "Dir::Etc::SourceParts=/dev/null",
+            "-o", "APT::Get::List-Cleanup=false",
+            "-o", "Acquire::Languages=none"]
+
+
+def mirror():
+    """The address of the machine's own mirror, from apt's configuration."""
+    command = ["apt-get", "indextargets", "--format",
+               "$(REPO_URI) $(RELEASE) $(COMPONENT)", "Created-By: Packages"]
+    for attempt in range(2):
+        targets = [line.split() for line in run(command, "apt-get").splitlines()]
+        main = [target[0] for target in targets if target[-1] == "main"
+                and "-" not in target[1]]
+        if main:
+            return main[0]
+        if attempt == 0 and os.geteuid() == 0:
+            subprocess.run(["apt-get", "update"], stdin=subprocess.DEVNULL,
+                           capture_output=True, check=False)
+    raise Failure("apt knows no Debian mirror; as root: apt-get update")
+
+
+def offered(package, options):
+    """(address, file name, digest) of the package apt would download."""
+    done = subprocess.run(
+        ["apt-get", *options, "download", "--print-uris", package],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    match = re.match(r"'(\S+)' (\S+) \d+ (\S+)", done.stdout)
+    return match.groups() if match and done.returncode == 0 else None
+
+
+def download(package, offer, options, src):
+    """Fetches the package, unless it was before: a link named for it tells."""
+    _, deb, digest = offer
+    version = deb.split("_")[1].replace("%3a", ":").replace("%7e", "~")
+    link = src / f".deb-{digest.split(':')[-1][:32]}"
+    if link.exists():
+        return link.resolve()
+    say(f"downloading {package} {version}")
+    with tempfile.TemporaryDirectory(prefix=".new-", dir=src_dir(src)) as scratch:
+        # apt's own user may not write here: as root that is only a warning.
+        run(["apt-get", *options, "-o", "APT::Sandbox::User=root", "download",
+             package], f"downloading {package} failed (run again to retry)",
+            cwd=scratch)
+        debs = glob.glob(f"{scratch}/*.deb")
+        if not debs:
+            raise Failure(f"downloading {package} left no file: run again")
+        run(["dpkg-deb", "-x", debs[0], f"{scratch}/x"],
+            f"the download of {package} is damaged, run again")
+        tarballs = glob.glob(f"{scratch}/x/usr/src/*.tar.xz")
+        if not tarballs:
+            raise Failure(f"{package} {version} holds no source tarball")
+        tree = unpack(Path(tarballs[0]), package, version, src, "run again")
+    link.unlink(missing_ok=True)
+    link.symlink_to(tree.name)
+    return tree
+
+
+def src_dir(src):
+    src.mkdir(parents=True, exist_ok=True)
+    return src
+
+
+def unpack(tarball, package, version, src, mend):
+    try:
+        with open(tarball, "rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()[:12]
+    except OSError as error:
+        raise Failure(f"{tarball}: {error.strerror}") from error
+    tree = src / f"{package}-{version}-{digest}"
+    if tree.exists():
+        return tree
+    say(f"unpacking {package} {version}")
+    with new_directory(tree) as scratch:
+        run(["tar", "-xf", tarball, "--strip-components=1", "-C", scratch],
+            f"{tarball.name} cannot be unpacked ({mend})")
+        kernel_version(scratch)
+    return tree
+
+
+def earlier(package, src, way_out):
+    """What an earlier run unpacked, when no package can be reached now."""
+    trees = [tree for tree in src.glob(f"{package}-*") if tree.is_dir()]
+    if not trees:
+        raise Failure(f"apt offers no {package}; {way_out}")
+    newest = max(trees, key=lambda tree: tree.stat().st_mtime)
+    say(f"apt offers no {package} now: using {newest.name}")
+    return newest

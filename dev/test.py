@@ -1,0 +1,332 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""Run the tests in guests. Results are KTAP on standard output, and the last
+line is "N passed, N failed, N skipped". Logs are in build/logs."""
+
+import argparse
+import functools
+import os
+import re
+import shutil
+import sys
+import time
+
+import guest as guests
+import kernel as kernel_build
+import source as kernel_source
+from common import (LOGS, REPO, TEST_PROGRAMS, Failure, main, minutes, need,
+                    progress_line, say, write_file)
+from kernel import Kernel, content_and_mode
+
+FTRACE = "tools/testing/selftests/ftrace"
+FOLDERS = "00basic event instances dynevent kprobe trigger"
+# For the debug kernel, where they are six times slower: the tests that make
+# and remove what eventfs shows, and those of owners and mount options.
+ON_DEBUG = """
+    00basic/test_ownership.tc 00basic/mount_options.tc
+    instances/instance.tc instances/instance-event.tc
+    dynevent/add_remove_kprobe.tc dynevent/add_remove_synth.tc
+    dynevent/add_remove_eprobe.tc dynevent/add_remove_uprobe.tc
+    dynevent/clear_select_events.tc dynevent/generic_clear_event.tc
+    event/event-enable.tc
+    kprobe/add_and_remove.tc kprobe/busy_check.tc kprobe/multiple_kprobes.tc
+    trigger/inter-event/trigger-synthetic-event-createremove.tc
+""".split()
+
+
+class Report:
+    """KTAP: suites with subtests, written as the results come in."""
+
+    def __init__(self):
+        self.passed = self.failed = self.skipped = 0
+        self.suites = self.tests = self.bad = 0
+
+    def begin(self, suites):
+        print(f"KTAP version 1\n1..{suites}", flush=True)
+
+    def suite(self, name, run):
+        """One suite: run(report) calls result() for each of its tests."""
+        self.suites += 1
+        self.tests = self.bad = 0
+        started = time.monotonic()
+        print(f"    KTAP version 1\n    # Subtest: {name}", flush=True)
+        try:
+            run(self)
+        except Failure as failure:
+            self.result(name, "fail", str(failure))
+        if not self.tests:
+            self.result(name, "fail", "no test ran")
+        took = minutes(time.monotonic() - started)
+        print(f"    1..{self.tests}\n{'not ok' if self.bad else 'ok'} "
+              f"{self.suites} {name} # {took}", flush=True)
+
+    def result(self, name, outcome, note=""):
+        self.tests += 1
+        self.passed += outcome == "pass"
+        self.failed += outcome == "fail"
+        self.skipped += outcome == "skip"
+        self.bad += outcome == "fail"
+        if outcome == "skip":
+            note = f"SKIP {note}"
+        progress_line.clear()
+        print(f"    {'not ok' if outcome == 'fail' else 'ok'} {self.tests} {name}"
+              + (f" # {note}" if note else ""), flush=True)
+
+    def check(self, name, good, note=""):
+        self.result(name, "pass" if good else "fail", "" if good else note)
+
+    def end(self):
+        print(f"{self.passed} passed, {self.failed} failed, "
+              f"{self.skipped} skipped", flush=True)
+        return 1 if self.failed or not self.passed else 0
+
+
+class Suites:
+    """What is tested, for one base or one tree of the user's."""
+
+    def __init__(self, args, base):
+        self.args = args
+        self.base = base
+        self.machine = guests.Machine(args.smp, args.mem, args.icount, args.accel,
+                                      args.timeout)
+
+    # Files that change while the tests run are not to change the kernel.
+    @functools.cache
+    def kernel(self, debug, which="eventfs"):
+        return Kernel(which, debug, self.base, self.args.ksrc)
+
+    def guest(self, name, kernel):
+        return guests.Guest(kernel.image(), f"{name}-{kernel.name}", self.machine,
+                            kernel.config == "debug")
+
+    def build(self, report):
+        for debug in (False, True):
+            started = time.monotonic()
+            kernel = self.kernel(debug)
+            kernel.image()
+            report.result(f"build {kernel.name}", "pass",
+                          minutes(time.monotonic() - started))
+
+    def boot(self, report):
+        """The demonstration, which is also the first test of a kernel."""
+        for debug in (False, True):
+            kernel = self.kernel(debug)
+            guest = self.guest("boot", kernel)
+            checked = f"{REPO}/dev/leaks.sh " if debug else ""
+            output = LOGS / f"{guest.name}.txt"
+            with open(output, "wb") as file:
+                status = guest.run(f"{checked}{REPO}/dev/demo.sh",
+                                   on_output=lambda _, data, to=file: to.write(data))
+            report.check(f"demonstration, {kernel.config} kernel", status == 0,
+                         f"status {status}, see {output}")
+            check_log(report, guest, kernel)
+
+    def ftrace(self, report):
+        kernel = self.kernel(False)
+        self.compare_with_stock(report, kernel, upstream_tests(kernel))
+
+    def ftrace_debug(self, report):
+        kernel = self.kernel(True)
+        self.compare_with_stock(report, kernel, ON_DEBUG)
+
+    def compare_with_stock(self, report, kernel, tests):
+        """A test must pass, or end as it was recorded to on the stock kernel."""
+        recorded = read_record(kernel)
+
+        def result(test, outcome):
+            if outcome in ("PASS", "XFAIL"):
+                report.result(test, "pass")
+            elif outcome == recorded.get(test):
+                report.result(test, "skip", f"{outcome} on the stock kernel too")
+            else:
+                report.result(test, "fail", f"{outcome}, on the stock kernel "
+                              + recorded.get(test, "PASS"))
+
+        guest = self.guest("ftrace", kernel)
+        run_ftracetest(report, guest, kernel, tests, result)
+        check_log(report, guest, kernel)
+
+    def ftrace_stock(self, report):
+        """The stock kernel itself: is what was recorded of it still true?"""
+        kernel = self.kernel(False, "stock")
+        recorded = read_record(kernel)
+
+        def result(test, outcome):
+            expected = recorded.get(test, "PASS")
+            report.check(test, outcome == expected,
+                         f"{outcome}, recorded as {expected}: make record-stock")
+
+        run_ftracetest(report, self.guest("ftrace", kernel), kernel,
+                       upstream_tests(kernel), result)
+
+
+def check_log(report, guest, kernel):
+    """One more test: the guest's kernel had nothing to complain of."""
+    found = guest.warnings()
+    for line in found[:10]:
+        say(f"# {line.strip()}")
+    report.check(f"kernel log, {kernel.config} kernel", not found,
+                 f"{len(found)} lines of complaint, see {guest.log}")
+
+
+def upstream_tests(kernel):
+    """The tests of the folders we run, as paths below test.d."""
+    tests = []
+    for folder in kernel.base.conf.get("ftracetest", FOLDERS).split():
+        for root in (kernel.source.path, REPO):
+            top = root / FTRACE / "test.d"
+            tests += [str(path.relative_to(top))
+                      for path in (top / folder).rglob("*.tc")]
+    return sorted(set(tests))
+
+
+def record_path(kernel):
+    return kernel.base.path / "ftracetest-stock.txt"
+
+
+def read_record(kernel):
+    """Test -> outcome of those that do not pass on the stock kernel."""
+    path = record_path(kernel)
+    if not path.exists():
+        raise Failure(f"there is no {path.relative_to(REPO)}: make record-stock "
+                      f"BASE={kernel.base.name}")
+    pairs = re.findall(r"^([A-Za-z]+) +(\S.*)$",
+                       path.read_text(encoding="utf-8"), re.MULTILINE)
+    return {test: outcome for outcome, test in pairs}
+
+
+def copy_selftests(kernel, to):
+    """ftracetest and its tests, with ours laid over."""
+    shutil.copytree(kernel.source.path / FTRACE, to)
+    for name in kernel_source.tree_files(REPO, FTRACE):
+        write_file(to / os.path.relpath(name, FTRACE),
+                   *content_and_mode(REPO / name))
+
+
+def run_ftracetest(report, guest, kernel, tests, result):
+    """Runs tests in the guest; calls result(test, outcome) as each one ends."""
+    need(TEST_PROGRAMS)
+    output = LOGS / f"{guest.name}.txt"
+    with guests.run_directory() as rundir, open(output, "wb") as log:
+        copy_selftests(kernel, rundir / "ftrace")
+        top = rundir / "ftrace/test.d"
+        paths = " ".join(str(top / test) for test in tests)
+        # The logs of the tests that did not pass come on standard error.
+        write_file(rundir / "script", f"""
+            mkdir /tmp/logs
+            {rundir}/ftrace/ftracetest -K -l /tmp/logs {paths}
+            cat /tmp/logs/*-log.* >&2
+            """.encode())
+        checked = f"{REPO}/dev/leaks.sh " if guest.debug else ""
+        parser = FtracetestOutput(in_order(tests, top), log, result)
+        status = guest.run(f"{checked}bash {rundir}/script", on_output=parser.feed)
+    if guest.debug:
+        report.check("no leak found by kmemleak", status == 0, f"see {output}")
+    if parser.seen != len(parser.names):
+        raise Failure(f"{parser.seen} of {len(parser.names)} tests ran, see {output}")
+
+
+def in_order(tests, top):
+    """The order ftracetest numbers tests in: those that may run in an instance
+    run there again after all the others."""
+    again = []
+    for test in tests:
+        try:
+            text = (top / test).read_text(encoding="utf-8", errors="replace")
+        except FileNotFoundError as error:
+            raise Failure(f"there is no upstream test {test}") from error
+        if re.search(r"^#[ \t]*flags:.*instance", text, re.MULTILINE):
+            again.append(f"{test} (instance)")
+    return [*tests, *again]
+
+
+class FtracetestOutput:
+    """ftracetest's KTAP, read as it comes out of the guest."""
+
+    LINE = re.compile(r"(ok|not ok) (\d+) .*?(?:# (SKIP|XFAIL|UNRESOLVED|error))?$")
+
+    def __init__(self, names, log, result):
+        self.names = names
+        self.log = log
+        self.result = result
+        self.text = b""
+        self.seen = 0
+
+    def feed(self, fd, data):
+        self.log.write(data)
+        if fd != 1:
+            return
+        *lines, self.text = (self.text + data).split(b"\n")
+        for line in lines:
+            match = self.LINE.match(line.decode(errors="replace").rstrip())
+            if match:
+                self.seen += 1
+                self.result(self.names[int(match[2]) - 1], match[3]
+                            or ("PASS" if match[1] == "ok" else "FAIL"))
+                progress_line.show(f"upstream tests: {self.seen} of "
+                                   f"{len(self.names)}")
+
+
+def record_stock(suites):
+    """Runs the upstream tests on the stock kernel and writes down which of
+    them do not pass."""
+    kernel = suites.kernel(False, "stock")
+    lines = ["# SPDX-License-Identifier: GPL-2.0-only",
+             "# Upstream tests that do not pass on the stock kernel with our "
+             "configuration.", '# Written by "make record-stock".']
+
+    def result(test, outcome):
+        say(f"{outcome:10} {test}")
+        if outcome not in ("PASS", "XFAIL"):
+            lines.append(f"{outcome:10} {test}")
+
+    run_ftracetest(None, suites.guest("record", kernel), kernel,
+                   upstream_tests(kernel), result)
+    write_file(record_path(kernel), ("\n".join(lines) + "\n").encode())
+    return 0
+
+
+def plan(args):
+    """The suites in order, by name. Those of "make test" are the first base's;
+    --all adds what takes longer."""
+    ours = Suites(args, args.base)
+    result = {"build": ours.build, "boot": ours.boot, "ftrace": ours.ftrace,
+              "ftrace-debug": ours.ftrace_debug}
+    if args.all:
+        result["ftrace-stock"] = ours.ftrace_stock
+    if args.all and not args.ksrc and args.base != "mainline":
+        mainline = Suites(args, "mainline")
+        result |= {"mainline-build": mainline.build, "mainline-boot": mainline.boot,
+                   "mainline-ftrace": mainline.ftrace,
+                   "mainline-ftrace-debug": mainline.ftrace_debug}
+    return result
+
+
+def command_line():
+    parser = argparse.ArgumentParser(description=__doc__)
+    kernel_build.add_arguments(parser, choose=False)
+    guests.add_arguments(parser)
+    parser.add_argument("--all", action="store_true", help="also the stock kernel "
+                        "for comparison, and mainline")
+    parser.add_argument("--only", metavar="SUITE", help="run this suite only; "
+                        "several with commas between them",
+                        default=os.environ.get("ONLY") or None)
+    parser.add_argument("--record-stock", action="store_true", help="record which "
+                        "upstream tests do not pass on the stock kernel")
+    args = parser.parse_args()
+    if args.record_stock:
+        return record_stock(Suites(args, args.base))
+    suites = plan(args)
+    names = args.only.split(",") if args.only else list(suites)
+    for name in names:
+        if name not in suites:
+            raise Failure(f"there is no suite {name}; there are: {' '.join(suites)}")
+    report = Report()
+    report.begin(len(names))
+    for name in names:
+        report.suite(name, suites[name])
+    return report.end()
+
+
+if __name__ == "__main__":
+    sys.exit(main(command_line))

@@ -1,0 +1,429 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""Test the tools: what they do when something is missing, broken, full or in
+use. No kernel is built: a toy source tree, whose make takes no time, stands in.
+"""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+from pathlib import Path
+from unittest import mock
+
+import common
+import guest
+import kernel
+import source
+import test
+
+DEV = Path(__file__).resolve().parent
+
+# Just enough of a kernel's Makefile for the tools: it counts its builds, and
+# waits while there is a file "hold".
+TOY_MAKEFILE = """\
+VERSION = {version}
+PATCHLEVEL = {patchlevel}
+SUBLEVEL = 1
+ifneq ($(O),)
+OUT := $(O)
+endif
+allnoconfig:
+	@grep -v '^$(LOSE)=' $(KCONFIG_ALLCONFIG) > $(OUT)/.config
+bzImage:
+	@echo '  CC      toy.o'
+	@if [ -e hold ]; then touch $(OUT)/holding; sleep 60; fi
+	@if [ -e broken ]; then echo 'toy.c:1: error: broken' >&2; exit 1; fi
+	@echo built >> $(OUT)/builds
+	@mkdir -p $(OUT)/arch/x86/boot
+	@cat fs/tracefs/event_inode.c > $(OUT)/arch/x86/boot/bzImage
+	@touch $(OUT)/System.map $(OUT)/vmlinux
+mrproper:
+	@rm -f .config
+"""
+
+
+def toy_tree(path, version="6.12"):
+    numbers = version.split(".")
+    (path / "fs/tracefs").mkdir(parents=True)
+    (path / "Makefile").write_text(TOY_MAKEFILE.format(
+        version=numbers[0], patchlevel=numbers[1]))
+    (path / "fs/tracefs/event_inode.c").write_text("stock\n")
+    return path
+
+
+def snapshot(path):
+    """Everything that a tool could have changed in a tree."""
+    return {str(file): (file.lstat().st_mtime_ns, file.lstat().st_mode,
+                        file.read_bytes() if file.is_file() else b"")
+            for file in sorted(path.rglob("*"))}
+
+
+class ToolsTest(unittest.TestCase):
+    def setUp(self):
+        self.top = Path(tempfile.mkdtemp(prefix="eventfs-test-"))
+        self.addCleanup(shutil.rmtree, self.top, ignore_errors=True)
+        self.env = {**os.environ, "EVENTFS_CACHE": str(self.top / "cache"),
+                    "EVENTFS_BUILD": str(self.top / "build")}
+        for name in ("KERNEL", "DEBUG", "BASE", "KSRC", "CMD", "ONLY", "SMP", "MEM",
+                     "ICOUNT", "ACCEL", "MAKEFLAGS", "MAKELEVEL", "MFLAGS"):
+            self.env.pop(name, None)
+        self.tree = toy_tree(self.top / "toy")
+        patcher = mock.patch.dict(os.environ, self.env, clear=True)
+        patcher.start()
+        self.addCleanup(patcher.stop)
+
+    def start(self, *words, **env):
+        return subprocess.Popen(
+            [sys.executable, *map(str, words)], env={**self.env, **env}, text=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def build(self, *words, **env):
+        return self.start(DEV / "kernel.py", "--kernel", "stock",
+                          "--ksrc", self.tree, *words, **env)
+
+    def finish(self, process):
+        out, err = process.communicate(timeout=50)
+        self.assertNotIn("Traceback", err)
+        return process.returncode, out.strip(), err.strip()
+
+    def fails(self, process, pattern):
+        """One line that says what to do, and a status."""
+        status, out, err = self.finish(process)
+        self.assertNotEqual(status, 0)
+        self.assertEqual(out, "")
+        self.assertRegex(err.splitlines()[-1], "^error: .*" + pattern)
+        return err
+
+    def builds(self):
+        count = [file.read_text().count("built")
+                 for file in (self.top / "cache/trees").glob("*/out/builds")]
+        return sum(count)
+
+    def wait_for(self, pattern, process):
+        for _ in range(200):
+            if list((self.top / "cache").glob(pattern)):
+                return
+            if process.poll() is not None:
+                self.fail(process.communicate()[1])
+            time.sleep(0.05)
+        self.fail(f"no {pattern}")
+
+
+class Builds(ToolsTest):
+    def test_second_build_does_nothing(self):
+        first = self.finish(self.build())
+        second = self.finish(self.build())
+        self.assertEqual(first[0], 0, first)
+        self.assertEqual(first[1], second[1])
+        self.assertEqual(second[2], "")
+        self.assertEqual(self.builds(), 1)
+
+    def test_changed_source_is_built_again(self):
+        self.finish(self.build())
+        (self.tree / "fs/tracefs/event_inode.c").write_text("changed\n")
+        status, image, _ = self.finish(self.build())
+        self.assertEqual(status, 0)
+        self.assertEqual(Path(image).read_text(), "changed\n")
+
+    def test_stale_image_is_built_again(self):
+        _, image, _ = self.finish(self.build())
+        Path(image).unlink()
+        status, image, _ = self.finish(self.build())
+        self.assertEqual(status, 0)
+        self.assertTrue(Path(image).exists())
+
+    def test_interrupted_build_leaves_nothing_running(self):
+        (self.tree / "hold").touch()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            build = self.build()
+            self.wait_for("trees/*/out/holding", build)
+            build.send_signal(number)
+            self.assertEqual(self.finish(build)[0], 130)
+            running = subprocess.run(["pgrep", "-f", f"O={self.top}"],
+                                     check=False, capture_output=True)
+            self.assertEqual(running.stdout, b"")
+            for file in (self.top / "cache/trees").glob("*/out/holding"):
+                file.unlink()
+        (self.tree / "hold").unlink()
+        self.assertEqual(self.finish(self.build())[0], 0)
+
+    def test_two_builds_at_once_build_once(self):
+        builds = [self.build() for _ in range(3)]
+        results = [self.finish(build) for build in builds]
+        self.assertEqual([result[0] for result in results], [0, 0, 0], results)
+        self.assertEqual(len({result[1] for result in results}), 1)
+        self.assertEqual(self.builds(), 1)
+
+    def test_second_run_says_that_it_waits(self):
+        (self.tree / "hold").touch()
+        first = self.build()
+        self.wait_for("trees/*/out/holding", first)
+        second = self.build()
+        time.sleep(1.5)
+        second.send_signal(signal.SIGINT)
+        self.assertIn("waiting for another run", self.finish(second)[2])
+        first.send_signal(signal.SIGINT)
+        self.finish(first)
+
+    def test_failed_build_shows_the_error(self):
+        (self.tree / "broken").touch()
+        err = self.fails(self.build(), r"failed; all of it: .*\.log")
+        self.assertIn("toy.c:1: error: broken", err)
+
+    def test_option_without_effect_is_named(self):
+        makefile = self.tree / "Makefile"
+        makefile.write_text("LOSE = CONFIG_KPROBES\n" + makefile.read_text())
+        self.fails(self.build(), "without effect.*CONFIG_KPROBES=y")
+
+    def test_full_disk(self):
+        if os.geteuid() != 0:
+            self.skipTest("only root may mount a small disk")
+        disk = self.top / "disk"
+        disk.mkdir()
+        mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)]
+        if subprocess.run(mount, capture_output=True, check=False).returncode:
+            self.skipTest("no mounts here")
+        self.addCleanup(subprocess.run, ["umount", str(disk)], check=False)
+        (self.tree / "big").write_bytes(b"x" * 100000)
+        self.fails(self.build(EVENTFS_CACHE=str(disk)), "disk.* is full: make room")
+
+
+class OwnTrees(ToolsTest):
+    def test_tree_is_left_alone(self):
+        (self.tree / ".config").touch()
+        before = snapshot(self.tree)
+        self.assertEqual(self.finish(self.build())[0], 0)
+        self.assertEqual(snapshot(self.tree), before)
+
+    def test_git_tree_is_left_alone(self):
+        git = ["git", "-C", str(self.tree), "-c", "user.name=x", "-c", "user.email=x"]
+        for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "x"]):
+            subprocess.run(git + words, check=True)
+        before = snapshot(self.tree)
+        self.assertEqual(self.finish(self.build())[0], 0)
+        self.assertEqual(snapshot(self.tree), before)
+
+    def test_unsupported_version(self):
+        self.tree = toy_tree(self.top / "old", "6.11")
+        self.fails(self.build(), "Linux 6.11.1: KSRC takes 6.12 and newer")
+
+    def test_no_kernel_tree(self):
+        self.tree = self.top / "empty"
+        self.fails(self.build(), "not a directory")
+        self.tree.mkdir()
+        self.fails(self.build(), "cannot be read.*give KSRC")
+        (self.tree / "Makefile").write_text("all:\n")
+        self.fails(self.build(), "not a kernel source tree")
+
+    def test_unreadable_tree(self):
+        error = PermissionError(13, "Permission denied")
+        with mock.patch.object(Path, "read_text", side_effect=error):
+            with self.assertRaisesRegex(common.Failure, "give KSRC .* you may read"):
+                source.own_tree(self.tree)
+        with mock.patch.object(kernel, "write_file", side_effect=error):
+            with self.assertRaisesRegex(common.Failure, "KSRC needs"):
+                kernel.copy_file(self.tree / "Makefile", self.top / "copy")
+
+
+class Overlay(ToolsTest):
+    def test_stock_comes_back(self):
+        (self.top / "cache").mkdir()
+        tree = self.top / "cache/tree"
+        shutil.copytree(self.tree, tree / "src")
+        ours = {"fs/tracefs/event_inode.c": (b"ours\n", 0o644),
+                "fs/tracefs/new.c": (b"new\n", 0o644)}
+        kernel.lay_over(ours, self.tree, tree)
+        path = tree / "src/fs/tracefs/event_inode.c"
+        self.assertEqual(path.read_text(), "ours\n")
+        before = path.stat().st_mtime_ns
+        kernel.lay_over(ours, self.tree, tree)
+        self.assertEqual(path.stat().st_mtime_ns, before)
+        kernel.lay_over({}, self.tree, tree)
+        self.assertEqual(path.read_text(), "stock\n")
+        self.assertGreater(path.stat().st_mtime_ns, before)
+        self.assertFalse((tree / "src/fs/tracefs/new.c").exists())
+
+    def test_hard_links_are_broken(self):
+        tree = self.top / "tree"
+        subprocess.run(["cp", "-al", self.tree, self.top / "src"], check=True)
+        tree.mkdir()
+        (self.top / "src").rename(tree / "src")
+        kernel.lay_over({"fs/tracefs/event_inode.c": (b"ours\n", 0o644)},
+                        self.tree, tree)
+        self.assertEqual((self.tree / "fs/tracefs/event_inode.c").read_text(),
+                         "stock\n")
+
+    def test_patch_that_does_not_apply(self):
+        patch = common.BUILD / "test.patch"
+        common.write_file(patch, b"--- a/Makefile\n+++ b/Makefile\n@@ -1 +1 @@\n"
+                          b"-not there\n+nor here\n")
+        self.addCleanup(patch.unlink)
+        with self.assertRaisesRegex(common.Failure, "test.patch does not apply"):
+            kernel.apply_patches([patch], {}, self.tree)
+
+
+class Packages(ToolsTest):
+    def setUp(self):
+        super().setUp()
+        self.bin = self.top / "bin"
+        self.bin.mkdir()
+        self.src = self.top / "cache/src"
+
+    def program(self, name, script):
+        path = self.bin / name
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+
+    def with_programs(self):
+        return mock.patch.dict(os.environ, PATH=f"{self.bin}:{os.environ['PATH']}")
+
+    def base(self):
+        base = source.Base("v6.12")
+        base.conf["package"] = "linux-source-toy"
+        return base
+
+    def offer(self, then):
+        self.program("apt-get", 'case "$*" in *--print-uris*) '
+                     "echo \"'http://mirror/x' linux-source-toy_1_all.deb 9 SHA256:00\";;"
+                     f" *download*) {then};; esac")
+
+    def test_broken_download(self):
+        for then, pattern in (("echo Connection failed >&2; exit 100",
+                               "downloading .* failed.*Connection failed"),
+                              ("echo half > linux-source-toy_1_all.deb",
+                               "download .* is damaged, run again")):
+            self.offer(then)
+            with self.with_programs():
+                with self.assertRaisesRegex(common.Failure, pattern):
+                    source.packaged(self.base())
+            self.assertEqual(list(self.src.iterdir()), [])
+
+    def test_nothing_offered(self):
+        self.program("apt-get", "exit 100")
+        with self.with_programs():
+            with self.assertRaisesRegex(common.Failure, "apt offers no linux-source-toy"):
+                source.packaged(self.base())
+            toy_tree(self.src / "linux-source-toy-1-0123")
+            self.assertEqual(source.packaged(self.base()).name,
+                             "linux-source-toy-1-0123")
+
+    def test_broken_tarball_leaves_no_tree(self):
+        tarball = self.top / "linux-source-toy.tar.xz"
+        tarball.write_bytes(b"half a tarball")
+        with self.assertRaisesRegex(common.Failure, "cannot be unpacked .reinstall"):
+            source.unpack(tarball, "linux-source-toy", "1", self.src, "reinstall")
+        self.assertEqual(list(self.src.iterdir()), [])
+
+    def test_interrupted_unpacking_is_swept_up(self):
+        toy_tree(self.src / "linux-source-toy-1-0123")
+        (self.src / ".new-left").mkdir()
+        self.program("apt-get", "exit 100")
+        with self.with_programs():
+            source.packaged(self.base())
+        self.assertFalse((self.src / ".new-left").exists())
+
+    def test_missing_program_without_root(self):
+        missing = {"no-such-program": "its-package"}
+        with mock.patch("os.geteuid", return_value=1000):
+            with self.assertRaisesRegex(common.Failure,
+                                        "as root: apt-get install .* its-package"):
+                common.need(missing)
+
+    def test_missing_program_as_root(self):
+        self.program("apt-get", f"[ \"$1\" = install ] && ln -s /bin/true {self.bin}/tool")
+        with self.with_programs(), mock.patch("os.geteuid", return_value=0):
+            common.need({"tool": "its-package"})
+            self.program("apt-get", "echo no network >&2; exit 100")
+            with self.assertRaisesRegex(common.Failure, "cannot install.*no network"):
+                common.need({"other": "its-package"})
+
+    def test_missing_qemu(self):
+        machine = guest.Machine()
+        with mock.patch("os.geteuid", return_value=1000), \
+                mock.patch("shutil.which", return_value=None):
+            with self.assertRaisesRegex(common.Failure, "apt-get .*qemu-system-x86"):
+                guest.Guest(self.top, "test", machine)
+
+
+class Switches(ToolsTest):
+    def test_mistakes_are_one_line(self):
+        run = DEV / "guest.py"
+        for env, pattern in (({"BASE": "v1.0"}, "BASE=v1.0 is not known.*v6.12"),
+                             ({"KERNEL": "best"}, "KERNEL=best is not known"),
+                             ({"MEM": "much"}, "MEM=much"),
+                             ({"SMP": "0"}, "SMP=0"),
+                             ({"SMP": "two"}, "SMP=two"),
+                             ({"TIMEOUT": "long"}, "TIMEOUT=long"),
+                             ({"ICOUNT": "1", "SMP": "2"}, "ICOUNT=1"),
+                             ({"ACCEL": "fast"}, "ACCEL=fast")):
+            with self.subTest(env):
+                self.fails(self.start(run, **env), pattern)
+
+    def test_unknown_suite(self):
+        self.fails(self.start(DEV / "test.py", ONLY="nothing"), "no suite nothing")
+
+    def test_cache_that_cannot_be_made(self):
+        self.fails(self.build(EVENTFS_CACHE="/proc/none"), "set EVENTFS_CACHE")
+
+    def test_command_reaches_the_tools_as_written(self):
+        makefile = self.top / "Makefile"
+        text = (common.REPO / "Makefile").read_text()
+        makefile.write_text(text.replace("dev/guest.py", "printenv CMD"))
+        command = "echo \"$HOME\" '$(x)' $$ `y` # z"
+        done = subprocess.run(["make", "-f", str(makefile), "run", f"CMD={command}"],
+                              env=self.env, capture_output=True, text=True, check=True)
+        self.assertEqual(done.stdout, command + "\n")
+
+
+class Logs(ToolsTest):
+    def test_two_guests_have_two_logs(self):
+        with mock.patch.object(guest, "LOGS", self.top):
+            with guest.log_file("x") as first, guest.log_file("x") as second:
+                self.assertNotEqual(first, second)
+
+    def test_kernel_warnings(self):
+        bad = ["[ 1.0] WARNING: CPU: 0 PID: 1 at fs/inode.c:1 f+0x1/0x2",
+               "[ 1.0] BUG: KASAN: slab-use-after-free in f+0x1/0x2",
+               "[ 1.0] WARNING: possible circular locking dependency detected",
+               "[ 1.0] INFO: possible recursive locking detected",
+               "[ 1.0] WARNING: suspicious RCU usage",
+               "[ 1.0] rcu: INFO: rcu_sched self-detected stall on CPU",
+               "[ 1.0] kmemleak: 2 new suspected memory leaks",
+               "[ 1.0] refcount_t: underflow; use-after-free.",
+               "[ 1.0] INFO: task x:1 blocked for more than 120 seconds.",
+               "[ 1.0] Oops: general protection fault"]
+        fine = ["[ 0.0] kasan: KernelAddressSanitizer initialized",
+                "[ 0.0] rcu: \tRCU callback double-/use-after-free debug is enabled.",
+                "[ 0.0] kmemleak: Kernel memory leak detector initialized",
+                "[ 0.0] PCI: if necessary, use \"pci=nocrs\" and report a bug"]
+        self.assertEqual(guest.warnings_in("\n".join(bad + fine)), bad)
+
+    def test_ftracetest_output(self):
+        results = []
+        output = test.FtracetestOutput(["a", "b", "c", "d", "a (instance)"],
+                                       open(os.devnull, "wb"),
+                                       lambda *result: results.append(result))
+        self.addCleanup(output.log.close)
+        output.feed(2, b"ok 9 log\n")
+        for part in (b"TAP version 13\n1..5\nok 1 One # two\nnot o", b"k 2 B\nok 3 C # SK",
+                     b"IP\nnot ok 4 D # UNRESOLVED\nok 5 (instance) One\n"):
+            output.feed(1, part)
+        self.assertEqual(results, [("a", "PASS"), ("b", "FAIL"), ("c", "SKIP"),
+                                   ("d", "UNRESOLVED"), ("a (instance)", "PASS")])
+
+    def test_suite_without_tests_fails(self):
+        with mock.patch("builtins.print") as said:
+            report = test.Report()
+            report.suite("empty", lambda report: None)
+            self.assertEqual(report.end(), 1)
+        self.assertRegex(said.call_args.args[0], re.escape("0 passed, 1 failed"))
+
+
+if __name__ == "__main__":
+    unittest.main(buffer=True)
