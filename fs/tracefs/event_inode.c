@@ -1089,12 +1089,13 @@ static void eventfs_unhash_children(struct dentry *dentry)
 {
 	struct dentry *child;
 
-	guard(spinlock)(&dentry->d_lock);
+	spin_lock(&dentry->d_lock);
 	hlist_for_each_entry(child, &dentry->d_children, d_sib) {
 		spin_lock_nested(&child->d_lock, DENTRY_D_LOCK_NESTED);
 		__d_drop(child);
 		spin_unlock(&child->d_lock);
 	}
+	spin_unlock(&dentry->d_lock);
 }
 
 /*

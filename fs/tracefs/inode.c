@@ -259,8 +259,9 @@ void tracefs_refresh_owner(struct inode *inode)
 	    rcu_dereference(tracefs_sb(inode)->defaults)->generation)
 		return;
 
-	guard(spinlock)(&inode->i_lock);
+	spin_lock(&inode->i_lock);
 	tracefs_refresh_owner_locked(inode);
+	spin_unlock(&inode->i_lock);
 }
 
 /**
@@ -496,10 +497,11 @@ int tracefs_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
 		return error;
 
 	guard(rcu)();
-	guard(spinlock)(&inode->i_lock);
+	spin_lock(&inode->i_lock);
 	setattr_copy(idmap, inode, iattr);
 	/* A remount may have overtaken the owner that was just copied. */
 	tracefs_refresh_owner_locked(inode);
+	spin_unlock(&inode->i_lock);
 	return 0;
 }
 
@@ -745,8 +747,9 @@ static int tracefs_reconfigure(struct fs_context *fc)
 
 	if (new->given & BIT(OPT_MODE)) {
 		WRITE_ONCE(sbi->mode, new->mode);
-		guard(spinlock)(&root->i_lock);
+		spin_lock(&root->i_lock);
 		WRITE_ONCE(root->i_mode, S_IFDIR | new->mode);
+		spin_unlock(&root->i_lock);
 	}
 	return 0;
 }
@@ -920,8 +923,9 @@ struct dentry *tracefs_end_creating(struct dentry *dentry)
  */
 void tracefs_link_dir(struct inode *dir)
 {
-	guard(spinlock)(&dir->i_lock);
+	spin_lock(&dir->i_lock);
 	inc_nlink(dir);
+	spin_unlock(&dir->i_lock);
 }
 
 /**
@@ -932,9 +936,10 @@ void tracefs_link_dir(struct inode *dir)
  */
 void tracefs_unlink_dir(struct inode *dir)
 {
-	guard(spinlock)(&dir->i_lock);
+	spin_lock(&dir->i_lock);
 	drop_nlink(dir);
 	inode_set_mtime_to_ts(dir, inode_set_ctime_current(dir));
+	spin_unlock(&dir->i_lock);
 }
 
 /**
