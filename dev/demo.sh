@@ -96,6 +96,9 @@ exec 3<&-
 
 say 'A first lookup, as the function graph tracer sees it: no lock of eventfs.'
 echo 2 > /proc/sys/vm/drop_caches
+# Not all functions: QEMU before 8.2 may run code that was just patched as it
+# was before, which is fatal where the other processor runs it.
+echo 'eventfs_* mutex_lock* iget5_locked new_inode d_splice_alias' > set_ftrace_filter
 echo eventfs_lookup > set_graph_function
 echo 3 > max_graph_depth
 echo function_graph > current_tracer
@@ -105,6 +108,7 @@ cp trace "$tmp/graph"
 echo nop > current_tracer
 echo 0 > max_graph_depth
 echo > set_graph_function
+echo > set_ftrace_filter
 echo 1 > tracing_on
 run "grep -v '^#' $tmp/graph | grep -n '' | sed -n 's/^[0-9]*:.*|  //p' | head -n 45"
 check 'lookups were traced' "grep -q 'eventfs_lookup' $tmp/graph"
