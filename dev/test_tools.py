@@ -138,6 +138,36 @@ class Builds(ToolsTest):
         self.assertEqual(status, 0)
         self.assertTrue(Path(image).exists())
 
+    def test_interrupted_copy_is_made_good(self):
+        """What was not copied yet is copied by the next run."""
+        self.finish(self.build())
+        (self.tree / "a.c").write_text("new\n")
+        (self.tree / "fs/tracefs/event_inode.c").write_text("changed\n")
+        toy = kernel.Kernel("stock", ksrc=str(self.tree))
+        copy = kernel.copy_file
+
+        def interrupted(path, to):
+            if path.name == "event_inode.c":
+                raise KeyboardInterrupt
+            copy(path, to)
+        with mock.patch.object(kernel, "copy_file", interrupted):
+            with self.assertRaises(KeyboardInterrupt):
+                toy.prepare()
+        toy.prepare()
+        copied = toy.tree / "src/fs/tracefs/event_inode.c"
+        self.assertEqual(copied.read_text(), "changed\n")
+
+    def test_stale_source_is_not_used(self):
+        """Another compiler or source never meets the objects of the first."""
+        first = kernel.Kernel("stock", ksrc=str(self.tree))
+        key = first.image_key()
+        (self.tree / "Makefile").write_text(
+            (self.tree / "Makefile").read_text() + "# changed\n")
+        self.assertNotEqual(first.image_key(), key)
+        second = kernel.Kernel("stock", ksrc=str(self.tree))
+        second.compiler = "another"
+        self.assertNotEqual(second.image_key(), first.image_key())
+
     def test_interrupted_build_leaves_nothing_running(self):
         (self.tree / "hold").touch()
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -321,6 +351,29 @@ class Packages(ToolsTest):
             self.assertEqual(source.packaged(self.base()).name,
                              "linux-source-toy-1-0123")
 
+    def test_newer_suite_out_of_reach(self):
+        """One line, and the suites that need it are skipped, not failed."""
+        self.program("apt-get", "case \"$*\" in *indextargets*) "
+                     "echo http://mirror toy main;; *) exit 100;; esac")
+        self.program("apt-cache", "exit 0")
+        reach = "apt offers no linux-source-7.*; try again when the mirror"
+        report = test.Report()
+        with self.with_programs(), mock.patch("builtins.print") as said:
+            with self.assertRaisesRegex(common.Failure, re.escape(reach)):
+                source.find("mainline")
+            report.suite("x", test.if_reachable(lambda _: source.find("mainline")))
+        self.assertEqual((report.failed, report.skipped), (0, 1))
+        self.assertIn(f"ok 1 source # SKIP {reach}", str(said.call_args_list))
+        toy_tree(self.src / "linux-source-7.9-7.9.1-1-0123", "7.9")
+        with self.with_programs():
+            self.assertEqual(source.find("mainline").version, "7.9.1")
+
+    def test_base_by_version(self):
+        for version, base in (("6.12", "v6.12"), ("6.18", "v6.12"),
+                              ("7.2", "mainline"), ("8.0", "mainline")):
+            tree = toy_tree(self.top / version, version)
+            self.assertEqual(source.find(None, tree).base.name, base)
+
     def test_broken_tarball_leaves_no_tree(self):
         tarball = self.top / "linux-source-toy.tar.xz"
         tarball.write_bytes(b"half a tarball")
@@ -357,6 +410,110 @@ class Packages(ToolsTest):
                 mock.patch("shutil.which", return_value=None):
             with self.assertRaisesRegex(common.Failure, "apt-get .*qemu-system-x86"):
                 guest.Guest(self.top, "test", machine)
+
+
+# Stands in for QEMU: finds the log and the ports in its arguments, as the guest
+# does, and plays what the test says.
+TOY_QEMU = """\
+#!{python}
+import os, re, sys, time
+words = " ".join(sys.argv)
+log = open(re.search(r"file,id=log,path=(\\S+)", words)[1], "a")
+port = {{name: int(number) for name, number
+        in re.findall(r"socket,id=(\\w+),fd=(\\d+)", words)}}
+run = re.search(r"eventfs_run=(\\S+)", words)[1]
+command = open(run + "/command").read()
+log.write("booting\\n")
+log.flush()
+{play}
+"""
+
+
+class Guests(ToolsTest):
+    def setUp(self):
+        super().setUp()
+        self.bin = self.top / "bin"
+        self.bin.mkdir()
+        self.machine = guest.Machine(accel="tcg", timeout="2")
+        for name in ("BUILD", "LOGS"):
+            patcher = mock.patch.object(guest, name, self.top / name)
+            patcher.start()
+            self.addCleanup(patcher.stop)
+        patcher = mock.patch.dict(
+            os.environ, PATH=f"{self.bin}:{os.environ['PATH']}")
+        patcher.start()
+        self.addCleanup(patcher.stop)
+
+    def boot(self, play, command="true"):
+        qemu = self.bin / guest.QEMU
+        qemu.write_text(TOY_QEMU.format(python=sys.executable, play=play))
+        qemu.chmod(0o755)
+        output = {1: b"", 2: b""}
+
+        def collect(fd, data):
+            output[fd] += data
+        with mock.patch.object(guest, "say") as said:
+            one = guest.Guest(self.top, "toy", self.machine)
+            try:
+                status = one.run(command, on_output=collect)
+            finally:
+                self.said = [call.args[0] for call in said.call_args_list]
+        return status, output[1], output[2]
+
+    def test_output_and_status_come_out(self):
+        result = self.boot("os.write(port['out'], b'o\\0\\xff' + command.encode())\n"
+                           "os.write(port['err'], b'e')\n"
+                           "os.write(port['status'], b'exit 7\\n')", "echo 'x' $y")
+        self.assertEqual(result, (7, b"o\0\xffecho 'x' $y", b"e"))
+        self.assertEqual(self.said, [])
+
+    def test_much_output_arrives_whole(self):
+        _, out, _ = self.boot("out = os.fdopen(port['out'], 'wb')\n"
+                              "out.write(b'0123456789' * 200000)\nout.flush()\n"
+                              "os.write(port['status'], b'exit 0\\n')")
+        self.assertEqual(len(out), 2000000)
+
+    def test_panic_ends_with_the_log(self):
+        with self.assertRaisesRegex(common.Failure, r"the guest died.*toy\.log") as caught:
+            self.boot("log.write('Kernel panic - not syncing: toy\\n')")
+        self.assertEqual(caught.exception.status, 125)
+        self.assertEqual(self.said, ["booting", "Kernel panic - not syncing: toy"])
+
+    def test_hang_ends_with_the_log(self):
+        with self.assertRaisesRegex(common.Failure, "not end within 2 s.*TIMEOUT") as caught:
+            self.boot("time.sleep(60)")
+        self.assertEqual(caught.exception.status, 124)
+        self.assertEqual(self.said, ["booting"])
+
+    def test_qemu_that_does_not_start(self):
+        with self.assertRaisesRegex(common.Failure, "QEMU did not start: no such CPU"):
+            self.boot("log.truncate(0)\nsys.exit('no such CPU')")
+
+    def test_guest_goes_with_its_tool(self):
+        """Killed without a chance to clean up: QEMU ends as well."""
+        (self.bin / "setpriv").symlink_to(shutil.which("setpriv"))
+        qemu = self.bin / guest.QEMU
+        qemu.write_text(TOY_QEMU.format(python=sys.executable, play="time.sleep(60)"))
+        qemu.chmod(0o755)
+        tool = self.start("-c", f"import sys; sys.path.insert(0, {str(DEV)!r})\n"
+                          "import guest; from pathlib import Path\n"
+                          f"guest.Guest(Path({str(self.top)!r}), 'toy', "
+                          "guest.Machine(accel='tcg')).run('true')",
+                          PATH=os.environ["PATH"])
+        log = self.top / "build/logs/toy.log"
+        for _ in range(200):
+            if log.exists() and log.read_text():
+                break
+            time.sleep(0.05)
+        tool.kill()
+        tool.communicate()
+        for _ in range(100):
+            running = subprocess.run(["pgrep", "-f", str(qemu)], check=False,
+                                     capture_output=True)
+            if not running.stdout:
+                return
+            time.sleep(0.05)
+        self.fail("QEMU still runs")
 
 
 class Switches(ToolsTest):
