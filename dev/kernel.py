@@ -119,8 +119,6 @@ class Kernel:
         for fragment in fragments:
             if fragment.exists():
                 options |= parse_config(fragment.read_text(encoding="utf-8"))
-        for name in self.base.conf.get("absent", "").split():
-            options.pop(name, None)
         return options
 
     def prepare(self):

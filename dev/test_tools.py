@@ -369,8 +369,8 @@ class Packages(ToolsTest):
             self.assertEqual(source.find("mainline").version, "7.9.1")
 
     def test_base_by_version(self):
-        for version, base in (("6.12", "v6.12"), ("6.18", "v6.12"),
-                              ("7.2", "mainline"), ("8.0", "mainline")):
+        for version, base in (("6.12", "v6.12"), ("7.2", "v6.12"),
+                              ("7.3", "mainline"), ("8.0", "mainline")):
             tree = toy_tree(self.top / version, version)
             self.assertEqual(source.find(None, tree).base.name, base)
 
