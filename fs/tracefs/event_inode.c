@@ -101,7 +101,8 @@ static_assert(EVENTFS_FILE_POS + EVENTFS_MAX_ENTRIES <= EVENTFS_MIN_KEY);
  *	A plain one, written without preemption: on PREEMPT_RT, readers of one
  *	with a mutex would take that, and these are in an RCU section
  * @generation: bumped after each child that came; what a cached miss remembers
- * @changed: when the last child came or went, in ns since the epoch
+ * @changed: when the last child came or went, in ns since the epoch; never
+ *	twice the same, so that it also tells one change from the next
  * @attrs: what was set on the directory (slot 0) and its files
  *
  * Comes with the first child or the first change of attributes, and stays.
@@ -408,6 +409,14 @@ static int eventfs_cmp_key(struct rb_node *a, const struct rb_node *b)
 	return key_a < key_b ? -1 : key_a > key_b;
 }
 
+/* A child came or went. Caller holds the tree's lock. */
+static void eventfs_change(struct eventfs_extra *extra)
+{
+	s64 now = ktime_get_coarse_real_ns();
+
+	atomic64_set(&extra->changed, max(now, atomic64_read(&extra->changed) + 1));
+}
+
 /* Make a complete node visible. Caller holds the tree's lock. */
 static int eventfs_publish(struct eventfs_inode *node)
 {
@@ -450,7 +459,7 @@ static int eventfs_publish(struct eventfs_inode *node)
 	 * a miss that was found before is refused from now on.
 	 */
 	smp_store_release(&extra->generation, extra->generation + 1);
-	atomic64_set(&extra->changed, ktime_get_coarse_real_ns());
+	eventfs_change(extra);
 	return 0;
 }
 
@@ -466,7 +475,7 @@ static void eventfs_unpublish(struct eventfs_inode *node)
 		rb_erase(&node->rb, &extra->index);
 		write_seqcount_end(&extra->seq);
 	}
-	atomic64_set(&extra->changed, ktime_get_coarse_real_ns());
+	eventfs_change(extra);
 }
 
 /*
@@ -510,6 +519,15 @@ const struct tracefs_attr *eventfs_attr(const struct inode *inode)
 	return attrs ? &attrs->slot[eventfs_slot(inode)] : NULL;
 }
 
+/* A directory changes when a child comes or goes, a file never does. */
+static s64 eventfs_changed(const struct inode *inode)
+{
+	const struct eventfs_inode *node = get_tracefs(inode)->node;
+	const struct eventfs_extra *extra = eventfs_extra(node);
+
+	return extra && !eventfs_slot(inode) ? atomic64_read(&extra->changed) : node->born;
+}
+
 /**
  * eventfs_set_attr - remember what is set on an object of eventfs
  * @idmap: idmap of the mount
@@ -538,7 +556,8 @@ int eventfs_set_attr(struct mnt_idmap *idmap, struct inode *inode,
 	if (!extra)
 		return -ENOMEM;
 	return tracefs_record_attr(&extra->attrs, node->nr_entries + 1,
-				   eventfs_slot(inode), idmap, inode, &set);
+				   eventfs_slot(inode), idmap, inode, &set,
+				   eventfs_changed(inode));
 }
 
 /**
@@ -546,27 +565,23 @@ int eventfs_set_attr(struct mnt_idmap *idmap, struct inode *inode,
  * @inode: its inode
  * @stat: to be filled
  *
- * An object is as old as its directory. A directory changes when a child comes
- * or goes; what somebody set holds until the next change.
+ * An object is as old as its directory; what somebody set holds until the next
+ * change.
  *
  * Context: RCU read-side critical section.
  */
 void eventfs_fill_stat(const struct inode *inode, struct kstat *stat)
 {
 	const struct eventfs_inode *node = get_tracefs(inode)->node;
-	const struct eventfs_extra *extra = eventfs_extra(node);
 	const struct tracefs_attr *attr = eventfs_attr(inode);
-	s64 changed = node->born;
-	s64 atime, mtime, ctime;
+	s64 changed = eventfs_changed(inode);
+	s64 atime = node->born;
+	s64 mtime = changed;
+	s64 ctime = changed;
 
-	if (extra && !eventfs_slot(inode))
-		changed = atomic64_read(&extra->changed);
-	atime = node->born;
-	mtime = changed;
-	ctime = changed;
 	if (attr && attr->set & ATTR_ATIME)
 		atime = attr->atime;
-	if (attr && attr->set & ATTR_MTIME && attr->touched >= changed)
+	if (attr && attr->set & ATTR_MTIME && attr->touched == changed)
 		mtime = attr->mtime;
 	if (attr && attr->set & ATTR_CTIME)
 		ctime = max(ctime, attr->ctime);

@@ -374,7 +374,8 @@ static int tracefs_change_defaults(struct tracefs_sb *sbi,
 }
 
 static void tracefs_update_attr(struct tracefs_attr *attr, struct mnt_idmap *idmap,
-				struct inode *inode, const struct iattr *iattr)
+				struct inode *inode, const struct iattr *iattr,
+				s64 changed)
 {
 	const struct tracefs_defaults *defaults = rcu_dereference(tracefs_sb(inode)->defaults);
 	unsigned int valid = iattr->ia_valid;
@@ -395,7 +396,7 @@ static void tracefs_update_attr(struct tracefs_attr *attr, struct mnt_idmap *idm
 		attr->atime = timespec64_to_ns(&iattr->ia_atime);
 	if (valid & ATTR_MTIME) {
 		attr->mtime = timespec64_to_ns(&iattr->ia_mtime);
-		attr->touched = timespec64_to_ns(&iattr->ia_ctime);
+		attr->touched = changed;
 	}
 	if (valid & ATTR_CTIME)
 		attr->ctime = timespec64_to_ns(&iattr->ia_ctime);
@@ -409,6 +410,7 @@ static void tracefs_update_attr(struct tracefs_attr *attr, struct mnt_idmap *idm
  * @idmap: idmap of the mount
  * @inode: the inode
  * @iattr: what to set, already checked
+ * @changed: time of the object's last change, for ATTR_MTIME
  *
  * The slots of a directory share a snapshot and are set under different
  * i_rwsems, hence the cmpxchg.
@@ -418,7 +420,8 @@ static void tracefs_update_attr(struct tracefs_attr *attr, struct mnt_idmap *idm
  */
 int tracefs_record_attr(struct tracefs_attrs __rcu **attrs, unsigned int slots,
 			unsigned int slot, struct mnt_idmap *idmap,
-			struct inode *inode, const struct iattr *iattr)
+			struct inode *inode, const struct iattr *iattr,
+			s64 changed)
 {
 	struct tracefs_attrs *new = kzalloc_flex(*new, slot, slots);
 	struct tracefs_attrs *old;
@@ -431,7 +434,7 @@ int tracefs_record_attr(struct tracefs_attrs __rcu **attrs, unsigned int slots,
 		old = rcu_dereference(*attrs);
 		if (old)
 			memcpy(new->slot, old->slot, array_size(slots, sizeof(*new->slot)));
-		tracefs_update_attr(&new->slot[slot], idmap, inode, iattr);
+		tracefs_update_attr(&new->slot[slot], idmap, inode, iattr, changed);
 	} while (unrcu_pointer(cmpxchg(attrs, RCU_INITIALIZER(old),
 				       RCU_INITIALIZER(new))) != old);
 	if (old)
@@ -461,7 +464,7 @@ static int tracefs_record_static(struct mnt_idmap *idmap, struct inode *inode,
 			change.gid = from_vfsgid(idmap, i_user_ns(inode), iattr->ia_vfsgid);
 		return tracefs_change_defaults(tracefs_sb(inode), &change);
 	}
-	return tracefs_record_attr(&get_tracefs(inode)->attrs, 1, 0, idmap, inode, &owner);
+	return tracefs_record_attr(&get_tracefs(inode)->attrs, 1, 0, idmap, inode, &owner, 0);
 }
 
 /**

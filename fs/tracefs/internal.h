@@ -34,7 +34,8 @@ struct eventfs_inode;
  * @atime: time of last access, in ns since the epoch, as all times here
  * @mtime: time of last modification
  * @ctime: time of the last change of any of these
- * @touched: when @mtime was set
+ * @touched: the time of the object's last change when @mtime was set, which
+ *	holds until the next
  */
 struct tracefs_attr {
 	u32 set;
@@ -110,7 +111,8 @@ int tracefs_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
 		    struct iattr *iattr);
 int tracefs_record_attr(struct tracefs_attrs __rcu **attrs, unsigned int slots,
 			unsigned int slot, struct mnt_idmap *idmap,
-			struct inode *inode, const struct iattr *iattr);
+			struct inode *inode, const struct iattr *iattr,
+			s64 changed);
 
 /* event_inode.c, for inode.c */
 const struct tracefs_attr *eventfs_attr(const struct inode *inode);
