@@ -40,9 +40,10 @@
  *   active             atomic                          atomic
  *   the rest           before publication              freely, see @rcu
  *
- * Lock order: event_mutex, tree's lock, activity (waited for). Lookup holds the
- * directory's i_rwsem when it gets active; creating and removing events never
- * takes that of an eventfs directory. The last put takes no lock of these.
+ * Lock order: event_mutex, tree's lock, activity (waited for); watches are told
+ * and ended under the tree's lock as well. Lookup holds the directory's i_rwsem
+ * when it gets active; creating and removing events never takes that of an
+ * eventfs directory. The last put takes no lock of these.
  */
 #include <linux/atomic.h>
 #include <linux/build_bug.h>
@@ -915,6 +916,42 @@ static const struct inode_operations eventfs_file_inode_operations = {
 };
 
 /*
+ * Notification
+ */
+
+/* The inode of a directory, if there is one, with a reference */
+static struct inode *eventfs_cached_inode(struct eventfs_inode *node, struct super_block *sb)
+{
+	return ilookup5(sb, eventfs_ino(node, 0), eventfs_test_inode, node);
+}
+
+/*
+ * Tell who watches the parent that @node came or went: FS_CREATE, FS_DELETE. A
+ * lookup is neither. Caller holds the tree's lock, so that these two come in
+ * order.
+ */
+static void eventfs_notify(struct eventfs_inode *node, struct super_block *sb, u32 what)
+{
+	const struct qstr name = QSTR_INIT(node->name, strlen(node->name));
+	struct inode *dir;
+
+	lockdep_assert_held(&eventfs_root(node)->lock);
+
+	if (!fsnotify_sb_has_watchers(sb))
+		return;
+	/* Watched, it has an inode. */
+	dir = eventfs_cached_inode(node->parent, sb);
+	if (!dir)
+		return;
+	/*
+	 * The child may have no inode, which is not made for this: only those who
+	 * report file handles would look at it, which tracefs does not have.
+	 */
+	fsnotify_name(what | FS_ISDIR, dir, FSNOTIFY_EVENT_INODE, dir, &name, 0);
+	iput(dir);
+}
+
+/*
  * Creation
  */
 
@@ -981,6 +1018,7 @@ struct eventfs_inode *eventfs_create_dir(const char *name, struct eventfs_inode 
 					 int size, void *data)
 {
 	struct eventfs_inode *node;
+	struct eventfs_root *root;
 	int error;
 
 	if (IS_ERR_OR_NULL(parent))
@@ -999,8 +1037,12 @@ struct eventfs_inode *eventfs_create_dir(const char *name, struct eventfs_inode 
 	}
 
 	node->parent = eventfs_get(parent);
-	scoped_guard(mutex, &eventfs_root(parent)->lock)
+	root = eventfs_root(parent);
+	scoped_guard(mutex, &root->lock) {
 		error = eventfs_publish(node);
+		if (!error)
+			eventfs_notify(node, root->dentry->d_sb, FS_CREATE);
+	}
 	if (error) {
 		/* Nobody has seen it: not a release, and no grace period. */
 		tracefs_put_id(node->id);
@@ -1122,7 +1164,7 @@ static void eventfs_drop_cached(struct eventfs_inode *node, struct super_block *
 	struct dentry *dentry;
 	struct inode *inode;
 
-	inode = ilookup5(sb, eventfs_ino(node, 0), eventfs_test_inode, node);
+	inode = eventfs_cached_inode(node, sb);
 	if (!inode)
 		return;
 
@@ -1135,6 +1177,8 @@ static void eventfs_drop_cached(struct eventfs_inode *node, struct super_block *
 		shrink_dcache_parent(dentry);
 		dput(dentry);
 	}
+	/* A watch holds the inode: its end lets go of it. */
+	fsnotify_inoderemove(inode);
 	iput(inode);
 }
 
@@ -1176,6 +1220,8 @@ static void eventfs_remove_tree(struct eventfs_root *root, struct eventfs_inode 
 			eventfs_unpublish(node);
 		eventfs_drain(node);
 		eventfs_drop_cached(node, sb);
+		if (parent)
+			eventfs_notify(node, sb, FS_DELETE);
 		if (!last)
 			parent = eventfs_deepest(parent);
 		eventfs_put(node);
