@@ -1,0 +1,1723 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Tests of eventfs, the part of tracefs below events/
+ *
+ * Whatever comes and goes here does so in a group and an instance of its own.
+ * The tests with threads follow one plan: a maker creates and removes a name,
+ * and publishes in a sequence number what it is doing. Judges read that number,
+ * do something with the name, and read the number again. If it has not changed,
+ * there is but one right answer, and the maker goes on only when every judge has
+ * given one for this step; if it has, any answer is right that is not absurd.
+ *
+ * EVENTFS_ROUNDS sets how often a name comes and goes in each of these tests.
+ */
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/magic.h>
+#include <linux/membarrier.h>
+#include <linux/openat2.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../../kselftest_harness.h"
+
+#define TRACING		"/sys/kernel/tracing"
+#define EVENTS		TRACING "/events"
+#define INSTANCES	TRACING "/instances"
+
+/* All that the tests create has a name that starts so. */
+#define PREFIX		"eventfs_st"
+
+#define NR_STANDING	4	/* events that stand throughout a test */
+#define NR_SLOTS	4	/* names that come and go */
+#define NR_WORKERS	16
+#define DEFAULT_ROUNDS	16
+#define CHURN		32	/* names per round that come and go by the way */
+
+#define PATIENCE	60	/* seconds until something counts as hanging */
+#define TEST_SECONDS	300	/* and until the harness ends a test */
+
+/* Room for one short entry of getdents64(), and for one of any length */
+#define SMALL_BUFFER	40
+#define ENTRY_BUFFER	280
+
+/**
+ * struct kind - a kind of event that can be created and removed
+ * @group: the directory in events/
+ * @add: the command that creates one, given its name
+ * @interface: a file that is there if the kernel knows this kind
+ * @name_max: the longest name that the kernel takes
+ */
+struct kind {
+	const char *group;
+	const char *add;
+	const char *interface;
+	unsigned int name_max;
+};
+
+static const struct kind kprobe_kind = {
+	.group		= PREFIX,
+	.add		= "p:" PREFIX "/%s vfs_read",
+	.interface	= TRACING "/kprobe_events",
+	.name_max	= 63,
+};
+
+static const struct kind synthetic_kind = {
+	.group		= "synthetic",
+	.add		= "s:%s u64 value",
+	.interface	= TRACING "/synthetic_events",
+	.name_max	= NAME_MAX,
+};
+
+/*
+ * Small things
+ */
+
+static double now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec + ts.tv_nsec / 1e9;
+}
+
+static unsigned int nr_rounds(void)
+{
+	const char *text = getenv("EVENTFS_ROUNDS");
+	int rounds = text ? atoi(text) : DEFAULT_ROUNDS;
+
+	return rounds > 0 ? rounds : 1;
+}
+
+static int write_text(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
+	int error = 0;
+
+	if (fd < 0)
+		return errno;
+	if (write(fd, text, strlen(text)) != (ssize_t)strlen(text))
+		error = errno;
+	close(fd);
+	return error;
+}
+
+static int reclaim(void)
+{
+	/*
+	 * 4 is for no word of this in the kernel's log. Of the other two, the first
+	 * frees dentries, the second the inodes that they held.
+	 */
+	static const char * const values[] = { "4", "2", "2" };
+	int error = 0;
+
+	for (unsigned int i = 0; i < sizeof(values) / sizeof(*values) && !error; i++)
+		error = write_text("/proc/sys/vm/drop_caches", values[i]);
+	return error;
+}
+
+/* These two return 0 or an errno, as do all that follow and do something. */
+static int create_event(const struct kind *kind, const char *name)
+{
+	char text[1024];
+
+	snprintf(text, sizeof(text), kind->add, name);
+	return write_text(TRACING "/dynamic_events", text);
+}
+
+static int remove_event(const struct kind *kind, const char *name)
+{
+	char text[1024];
+
+	snprintf(text, sizeof(text), "-:%s/%s", kind->group, name);
+	return write_text(TRACING "/dynamic_events", text);
+}
+
+/* Paths live in buffers of the caller, of PATH_MAX bytes. */
+static const char *event_path(char *path, const struct kind *kind,
+			      const char *name, const char *file)
+{
+	snprintf(path, PATH_MAX, EVENTS "/%s/%s/%s", kind->group, name, file);
+	return path;
+}
+
+static const char *group_path(char *path, const struct kind *kind)
+{
+	snprintf(path, PATH_MAX, EVENTS "/%s", kind->group);
+	return path;
+}
+
+static const char *standing_name(char name[32], unsigned int i)
+{
+	snprintf(name, 32, PREFIX "_s%u", i);
+	return name;
+}
+
+static int stat_path(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) ? errno : 0;
+}
+
+static int open_path(const char *path, int flags, int *fd)
+{
+	*fd = open(path, flags | O_CLOEXEC);
+	return *fd < 0 ? errno : 0;
+}
+
+static int read_some(int fd)
+{
+	char buffer[64];
+
+	return pread(fd, buffer, sizeof(buffer), 0) < 0 ? errno : 0;
+}
+
+static int open_and_read(const char *path)
+{
+	int error, fd;
+
+	error = open_path(path, O_RDONLY, &fd);
+	if (error)
+		return error;
+	error = read_some(fd);
+	close(fd);
+	return error;
+}
+
+/*
+ * Directories, entry by entry
+ */
+
+struct lister {
+	int fd;
+	size_t size;	/* of the buffer that the kernel is given */
+	size_t at;
+	size_t end;
+	__u64 buffer[512];	/* aligned, and 4096 bytes */
+};
+
+static int lister_open(struct lister *lister, const char *path, size_t size)
+{
+	lister->size = size;
+	lister->at = 0;
+	lister->end = 0;
+	return open_path(path, O_RDONLY | O_DIRECTORY, &lister->fd);
+}
+
+/* The next entry into *entry, or NULL at the end */
+static int lister_next(struct lister *lister, const struct dirent64 **entry)
+{
+	ssize_t got;
+
+	*entry = NULL;
+	if (lister->at == lister->end) {
+		got = syscall(SYS_getdents64, lister->fd, lister->buffer, lister->size);
+		/* Somebody else's event, with a longer name */
+		if (got < 0 && errno == EINVAL && lister->size < ENTRY_BUFFER)
+			got = syscall(SYS_getdents64, lister->fd, lister->buffer,
+				      ENTRY_BUFFER);
+		if (got < 0)
+			return errno;
+		lister->at = 0;
+		lister->end = got;
+		if (!got)
+			return 0;
+	}
+	*entry = (const void *)((const char *)lister->buffer + lister->at);
+	lister->at += (*entry)->d_reclen;
+	return 0;
+}
+
+static bool is_ours(const struct dirent64 *entry)
+{
+	return !strncmp(entry->d_name, PREFIX, strlen(PREFIX));
+}
+
+static bool is_dots(const struct dirent64 *entry)
+{
+	return !strcmp(entry->d_name, ".") || !strcmp(entry->d_name, "..");
+}
+
+/*
+ * Whole trees
+ */
+
+struct object {
+	char *path;
+	ino64_t ino;
+};
+
+struct tree {
+	struct object *objects;
+	size_t nr;
+	size_t room;
+	char wrong[PATH_MAX];	/* the first thing that was wrong, or empty */
+};
+
+static void tree_add(struct tree *tree, const char *path, ino64_t ino)
+{
+	if (tree->nr == tree->room) {
+		tree->room = tree->room ? tree->room * 2 : 1024;
+		tree->objects = realloc(tree->objects,
+					tree->room * sizeof(*tree->objects));
+	}
+	tree->objects[tree->nr].path = strdup(path);
+	tree->objects[tree->nr++].ino = ino;
+}
+
+static void tree_free(struct tree *tree)
+{
+	for (size_t i = 0; i < tree->nr; i++)
+		free(tree->objects[i].path);
+	free(tree->objects);
+	memset(tree, 0, sizeof(*tree));
+}
+
+static void tree_wrong(struct tree *tree, const char *format, ...)
+{
+	va_list args;
+
+	if (tree->wrong[0])
+		return;
+	va_start(args, format);
+	vsnprintf(tree->wrong, sizeof(tree->wrong), format, args);
+	va_end(args);
+}
+
+static void tree_walk(struct tree *tree, const char *path)
+{
+	const struct dirent64 *entry;
+	struct lister lister;
+	struct stat st;
+	char child[PATH_MAX];
+	int error;
+
+	error = lister_open(&lister, path, sizeof(lister.buffer));
+	if (error) {
+		tree_wrong(tree, "%s: open: %s", path, strerror(error));
+		return;
+	}
+	while (!(error = lister_next(&lister, &entry)) && entry) {
+		if (is_dots(entry))
+			continue;
+		if (snprintf(child, sizeof(child), "%s/%s", path,
+			     entry->d_name) >= (int)sizeof(child))
+			tree_wrong(tree, "%s: too deep", path);
+		else if (lstat(child, &st))
+			tree_wrong(tree, "%s: listed, but: %m", child);
+		else if (st.st_ino != entry->d_ino || IFTODT(st.st_mode) != entry->d_type)
+			tree_wrong(tree, "%s: d_ino %ju, st_ino %ju, d_type %d, st_mode %o",
+				   child, (uintmax_t)entry->d_ino, (uintmax_t)st.st_ino,
+				   entry->d_type, st.st_mode);
+		else
+			tree_add(tree, child, st.st_ino);
+		if (entry->d_type == DT_DIR && !tree->wrong[0])
+			tree_walk(tree, child);
+	}
+	if (error)
+		tree_wrong(tree, "%s: listing: %s", path, strerror(error));
+	close(lister.fd);
+}
+
+static int compare_paths(const void *a, const void *b)
+{
+	return strcmp(((const struct object *)a)->path, ((const struct object *)b)->path);
+}
+
+static int compare_inos(const void *a, const void *b)
+{
+	ino64_t x = ((const struct object *)a)->ino;
+	ino64_t y = ((const struct object *)b)->ino;
+
+	return x < y ? -1 : x > y;
+}
+
+/* Finds what is in one of two trees, or has another number there. */
+static void tree_compare(struct tree *tree, const struct tree *before)
+{
+	size_t i, j;
+
+	for (i = 0, j = 0; i < before->nr && j < tree->nr; i++, j++) {
+		const struct object *a = &before->objects[i];
+		const struct object *b = &tree->objects[j];
+
+		if (strcmp(a->path, b->path)) {
+			tree_wrong(tree, "%s before, %s after", a->path, b->path);
+			return;
+		}
+		if (a->ino != b->ino) {
+			tree_wrong(tree, "%s: inode %ju before, %ju after", a->path,
+				   (uintmax_t)a->ino, (uintmax_t)b->ino);
+			return;
+		}
+	}
+	if (i < before->nr)
+		tree_wrong(tree, "%s: gone", before->objects[i].path);
+	if (j < tree->nr)
+		tree_wrong(tree, "%s: new", tree->objects[j].path);
+}
+
+static void tree_take(struct tree *tree, const char *path)
+{
+	memset(tree, 0, sizeof(*tree));
+	tree_walk(tree, path);
+	qsort(tree->objects, tree->nr, sizeof(*tree->objects), compare_paths);
+}
+
+/*
+ * Slab caches
+ */
+
+static const char * const slab_names[] = { "eventfs_inode", "tracefs_inode_cache" };
+
+#define NR_SLABS	(sizeof(slab_names) / sizeof(*slab_names))
+
+/* Objects in use, or -1 if the kernel does not tell */
+static long slab_count(const char *name)
+{
+	char line[512], format[64];
+	long count = -1;
+	char path[PATH_MAX];
+	FILE *file;
+
+	/* Brings the objects home that CPUs keep to themselves, free but counted. */
+	snprintf(path, sizeof(path), "/sys/kernel/slab/%s/shrink", name);
+	if (write_text(path, "1"))
+		return -1;
+	file = fopen("/proc/slabinfo", "re");
+	if (!file)
+		return -1;
+	snprintf(format, sizeof(format), "%s %%ld ", name);
+	while (count < 0 && fgets(line, sizeof(line), file)) {
+		if (sscanf(line, format, &count) != 1)
+			count = -1;
+	}
+	fclose(file);
+	return count;
+}
+
+/*
+ * Waits until no more than @limit are in use: memory comes back after a grace
+ * period, whose end nobody tells.
+ */
+static long slab_settle(const char *name, long limit)
+{
+	double deadline = now() + PATIENCE;
+	long count;
+
+	while ((count = slab_count(name)) > limit && now() < deadline)
+		usleep(10000);
+	return count;
+}
+
+/*
+ * Owners
+ */
+
+static int remount(uid_t uid, gid_t gid)
+{
+	struct statvfs st;
+	char options[64];
+
+	if (statvfs(TRACING, &st))
+		return errno;
+	snprintf(options, sizeof(options), "uid=%u,gid=%u", uid, gid);
+	/* The flags of statvfs() have the values of those of mount(). */
+	return mount(NULL, TRACING, NULL, MS_REMOUNT |
+		     (st.f_flag & (MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RELATIME)),
+		     options) ? errno : 0;
+}
+
+/*
+ * The fixture: a few events that stand throughout, and an instance
+ */
+
+FIXTURE(eventfs)
+{
+	struct stat root;	/* of the mount, to restore its owner */
+};
+
+FIXTURE_VARIANT(eventfs)
+{
+	const struct kind *kind;
+};
+
+FIXTURE_VARIANT_ADD(eventfs, kprobe)
+{
+	.kind = &kprobe_kind,
+};
+
+FIXTURE_VARIANT_ADD(eventfs, synthetic)
+{
+	.kind = &synthetic_kind,
+};
+
+/* Finds something of ours in a directory; name is empty if there is nothing. */
+static int find_ours(const char *path, char name[NAME_MAX + 1])
+{
+	const struct dirent64 *entry;
+	struct lister lister;
+	int error;
+
+	name[0] = 0;
+	error = lister_open(&lister, path, sizeof(lister.buffer));
+	if (error)
+		return error == ENOENT ? 0 : error;
+	while (!(error = lister_next(&lister, &entry)) && entry && !is_ours(entry))
+		;
+	if (!error && entry)
+		snprintf(name, NAME_MAX + 1, "%s", entry->d_name);
+	close(lister.fd);
+	return error;
+}
+
+static int remove_instance(const char *name)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), INSTANCES "/%s", name);
+	return rmdir(path) ? errno : 0;
+}
+
+/* Removes what is ours in a directory of events, or of instances. */
+static int remove_ours(const char *path, const struct kind *kind)
+{
+	char name[NAME_MAX + 1];
+	int error;
+
+	do {
+		error = find_ours(path, name);
+		if (error || !*name)
+			return error;
+		error = kind ? remove_event(kind, name) : remove_instance(name);
+	} while (!error);
+	return error;
+}
+
+/* Instances first: what is enabled in one keeps its event. */
+static int tidy(const struct kind *kind)
+{
+	char group[PATH_MAX];
+	int error;
+
+	error = remove_ours(INSTANCES, NULL);
+	return error ? error : remove_ours(group_path(group, kind), kind);
+}
+
+static int make_all(const struct kind *kind)
+{
+	char name[32];
+	int error;
+
+	for (unsigned int i = 0; i < NR_STANDING; i++) {
+		error = create_event(kind, standing_name(name, i));
+		if (error)
+			return error;
+	}
+	return mkdir(INSTANCES "/" PREFIX, 0750) ? errno : 0;
+}
+
+FIXTURE_SETUP(eventfs)
+{
+	struct statfs fs;
+	int error;
+
+	if (geteuid())
+		SKIP(return, "not run by root");
+	if (statfs(TRACING, &fs) || fs.f_type != TRACEFS_MAGIC)
+		SKIP(return, "tracefs is not mounted on " TRACING);
+	if (access(TRACING "/dynamic_events", W_OK))
+		SKIP(return, "no " TRACING "/dynamic_events");
+	if (access(variant->kind->interface, F_OK))
+		SKIP(return, "no %s", variant->kind->interface);
+	if (access(INSTANCES, F_OK))
+		SKIP(return, "no " INSTANCES);
+
+	ASSERT_EQ(0, stat(TRACING, &self->root));
+	/* What a run left behind that was killed. */
+	ASSERT_EQ(0, tidy(variant->kind));
+	error = make_all(variant->kind);
+	if (error)
+		tidy(variant->kind);
+	ASSERT_EQ(0, error)
+		TH_LOG("creating the events and the instance: %s", strerror(error));
+}
+
+/* In the parent: all that a test had open is closed by then, however it ended. */
+FIXTURE_TEARDOWN_PARENT(eventfs)
+{
+	struct stat st;
+
+	EXPECT_EQ(0, stat(TRACING, &st));
+	if (st.st_uid != self->root.st_uid || st.st_gid != self->root.st_gid)
+		EXPECT_EQ(0, remount(self->root.st_uid, self->root.st_gid));
+	EXPECT_EQ(0, tidy(variant->kind));
+}
+
+/*
+ * Races
+ */
+
+/**
+ * struct slot - a name that comes and goes
+ * @kind: of an event; NULL for an instance
+ * @name: of the event
+ * @dir: path of an event directory that is there when the name is
+ * @step: counts what the maker did; its lowest two bits say where it is
+ */
+struct slot {
+	const struct kind *kind;
+	char name[32];
+	char dir[PATH_MAX];
+	atomic_uint step;
+};
+
+enum {
+	ABSENT,		/* the removal has returned */
+	CREATING,
+	PRESENT,	/* the creation has returned */
+	REMOVING,
+	NR_STATES,
+};
+
+struct race;
+
+/* Some of the slots of a race */
+struct range {
+	unsigned int first;
+	unsigned int nr;
+};
+
+static const struct range all_slots = { 0, NR_SLOTS };
+static const struct range event_slots = { 0, NR_SLOTS - 1 };
+static const struct range instance_slot = { NR_SLOTS - 1, 1 };
+
+enum role {
+	MAKER,		/* ends by itself, and the race with it */
+	JUDGE,		/* somebody for whose judgement makers wait */
+	OTHER,
+};
+
+/**
+ * struct worker - a thread
+ * @race: what it takes part in
+ * @run: what it does
+ * @what: its name, for messages
+ * @role: its role
+ * @slots: what it is about
+ * @judged: the last step of each slot that it was judge of
+ * @sure: how often it met a name that neither came nor went meanwhile
+ * @held: how often it held something open until it was gone
+ * @started: there is a thread to join
+ */
+struct worker {
+	struct race *race;
+	void (*run)(struct worker *worker);
+	const char *what;
+	enum role role;
+	struct range slots;
+	atomic_uint judged[NR_SLOTS];
+	unsigned long sure;
+	unsigned long held;
+	unsigned int seed;
+	bool started;
+	pthread_t thread;
+};
+
+struct race {
+	const struct kind *kind;
+	struct slot slots[NR_SLOTS];
+	struct worker workers[NR_WORKERS];
+	unsigned int nr_workers;
+	atomic_bool stop;
+	pthread_mutex_t lock;	/* of the next two */
+	bool failed;
+	char why[1024];
+};
+
+static bool stopped(struct race *race)
+{
+	return atomic_load(&race->stop);
+}
+
+/* The first thing that goes wrong is what a test tells, and ends the race. */
+static void fail(struct race *race, const char *format, ...)
+{
+	va_list args;
+
+	pthread_mutex_lock(&race->lock);
+	if (!race->failed) {
+		va_start(args, format);
+		vsnprintf(race->why, sizeof(race->why), format, args);
+		va_end(args);
+		race->failed = true;
+	}
+	pthread_mutex_unlock(&race->lock);
+	atomic_store(&race->stop, true);
+}
+
+static unsigned int pick(struct worker *worker, unsigned int range)
+{
+	return (unsigned int)rand_r(&worker->seed) % range;
+}
+
+static unsigned int pick_slot(struct worker *worker)
+{
+	return worker->slots.first + pick(worker, worker->slots.nr);
+}
+
+/*
+ * What @worker found out about a slot between step @before and now. Any error
+ * is one of "it is not there" when there is a race, and ENOENT when there is none.
+ */
+static void judge(struct worker *worker, unsigned int i, unsigned int before,
+		  int error, const char *what)
+{
+	struct race *race = worker->race;
+	struct slot *slot = &race->slots[i];
+	unsigned int after = atomic_load(&slot->step);
+	unsigned int state = before % NR_STATES;
+
+	if (error && error != ENOENT && error != ENODEV)
+		fail(race, "%s of %s: %s", what, slot->dir, strerror(error));
+	if (before != after || state == CREATING || state == REMOVING)
+		return;
+	if (state == PRESENT && error)
+		fail(race, "%s of %s, which was created: %s", what, slot->dir,
+		     strerror(error));
+	if (state == ABSENT && error != ENOENT)
+		fail(race, "%s of %s, which was removed: %s", what, slot->dir,
+		     error ? strerror(error) : "it is there");
+	worker->sure++;
+	atomic_store(&worker->judged[i], before);
+}
+
+/*
+ * Makers
+ */
+
+static int slot_change(struct slot *slot, bool create)
+{
+	if (slot->kind)
+		return create ? create_event(slot->kind, slot->name) :
+				remove_event(slot->kind, slot->name);
+	if (create)
+		return mkdir(INSTANCES "/" PREFIX "_race", 0750) ? errno : 0;
+	return rmdir(INSTANCES "/" PREFIX "_race") ? errno : 0;
+}
+
+static bool in_range(unsigned int i, struct range range)
+{
+	return i >= range.first && i < range.first + range.nr;
+}
+
+static void wait_for_judges(struct race *race, unsigned int i)
+{
+	unsigned int step = atomic_load(&race->slots[i].step);
+	double deadline = now() + PATIENCE;
+
+	for (unsigned int w = 0; w < race->nr_workers; w++) {
+		struct worker *worker = &race->workers[w];
+
+		if (worker->role != JUDGE || !in_range(i, worker->slots))
+			continue;
+		while (atomic_load(&worker->judged[i]) != step) {
+			if (stopped(race))
+				return;
+			if (now() > deadline) {
+				fail(race, "\"%s\" hangs: nothing of %s in step %u for %d s",
+				     worker->what, race->slots[i].dir, step, PATIENCE);
+				return;
+			}
+			sched_yield();
+		}
+	}
+}
+
+/* Creates or removes a name, and waits until all have seen it. */
+static void make(struct worker *worker, unsigned int i)
+{
+	struct slot *slot = &worker->race->slots[i];
+	bool create = atomic_load(&slot->step) % NR_STATES == ABSENT;
+	int error;
+
+	atomic_fetch_add(&slot->step, 1);
+	error = slot_change(slot, create);
+	if (error) {
+		fail(worker->race, "%s %s: %s", create ? "creating" : "removing",
+		     slot->dir, strerror(error));
+		return;
+	}
+	atomic_fetch_add(&slot->step, 1);
+	wait_for_judges(worker->race, i);
+}
+
+/* Each slot is left as it was found: absent. */
+static void run_maker(struct worker *worker)
+{
+	for (unsigned int round = 0; round < 2 * nr_rounds(); round++) {
+		for (unsigned int i = 0; i < NR_SLOTS && !stopped(worker->race); i++) {
+			if (in_range(i, worker->slots))
+				make(worker, i);
+		}
+	}
+}
+
+/* Many names that nobody knows, around names that stand or are always absent */
+static void run_churn(struct worker *worker)
+{
+	struct race *race = worker->race;
+	char name[32];
+	int error = 0;
+
+	for (unsigned int round = 0; round < nr_rounds(); round++) {
+		for (unsigned int i = 0; i < 2 * CHURN && !stopped(race); i++) {
+			snprintf(name, sizeof(name), PREFIX "_x%u", round * CHURN + i % CHURN);
+			error = i < CHURN ? create_event(race->kind, name) :
+					    remove_event(race->kind, name);
+			if (error)
+				fail(race, "creating or removing %s: %s", name,
+				     strerror(error));
+		}
+		atomic_fetch_add(&race->slots[0].step, NR_STATES);
+		wait_for_judges(race, 0);
+	}
+}
+
+/*
+ * Judges
+ */
+
+static int look_stat(const struct slot *slot)
+{
+	return stat_path(slot->dir);
+}
+
+static int look_read(const struct slot *slot)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%.4000s/format", slot->dir);
+	return open_and_read(path);
+}
+
+static int look_list(const struct slot *slot)
+{
+	const struct dirent64 *entry;
+	struct lister lister;
+	int error;
+
+	error = lister_open(&lister, slot->dir, SMALL_BUFFER);
+	if (error)
+		return error;
+	while (!(error = lister_next(&lister, &entry)) && entry)
+		;
+	close(lister.fd);
+	return error;
+}
+
+static int look_watch(const struct slot *slot)
+{
+	int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	int error = 0;
+
+	if (fd < 0)
+		return errno;
+	if (inotify_add_watch(fd, slot->dir, IN_ALL_EVENTS) < 0)
+		error = errno;
+	close(fd);
+	return error;
+}
+
+/* Looks a slot up in one way or other. */
+static void run_look(struct worker *worker)
+{
+	static const struct {
+		const char *what;
+		int (*look)(const struct slot *slot);
+	} ways[] = {
+		{ "stat", look_stat },
+		{ "reading format", look_read },
+		{ "listing", look_list },
+		{ "inotify watch", look_watch },
+	};
+
+	while (!stopped(worker->race)) {
+		unsigned int way = pick(worker, sizeof(ways) / sizeof(*ways));
+		unsigned int i = pick_slot(worker);
+		struct slot *slot = &worker->race->slots[i];
+		unsigned int before = atomic_load(&slot->step);
+
+		judge(worker, i, before, ways[way].look(slot), ways[way].what);
+	}
+}
+
+struct scan {
+	unsigned int before[NR_SLOTS];
+	unsigned int slots[NR_SLOTS];
+	unsigned int standing[NR_STANDING];
+};
+
+static void scan_count(struct race *race, struct scan *scan, const struct dirent64 *entry)
+{
+	char name[32];
+
+	for (unsigned int i = 0; i < NR_STANDING; i++)
+		scan->standing[i] += !strcmp(entry->d_name, standing_name(name, i));
+	for (unsigned int i = 0; i < NR_SLOTS; i++)
+		scan->slots[i] += !strcmp(entry->d_name, race->slots[i].name);
+	if (entry->d_type != DT_DIR && is_ours(entry))
+		fail(race, "%s is listed with type %d", entry->d_name, entry->d_type);
+}
+
+/* Reads the group once. Return: false if that failed. */
+static bool scan_group(struct worker *worker, struct scan *scan, size_t size)
+{
+	struct race *race = worker->race;
+	const struct dirent64 *entry;
+	struct lister lister;
+	char group[PATH_MAX];
+	int error;
+
+	memset(scan, 0, sizeof(*scan));
+	for (unsigned int i = 0; i < NR_SLOTS; i++)
+		scan->before[i] = atomic_load(&race->slots[i].step);
+	error = lister_open(&lister, group_path(group, race->kind), size);
+	if (error) {
+		fail(race, "opening %s: %s", group, strerror(error));
+		return false;
+	}
+	while (!(error = lister_next(&lister, &entry)) && entry)
+		scan_count(race, scan, entry);
+	close(lister.fd);
+	if (error)
+		fail(race, "listing %s: %s", group, strerror(error));
+	for (unsigned int i = 0; i < NR_STANDING; i++) {
+		if (scan->standing[i] != 1)
+			fail(race, "%s/" PREFIX "_s%u stands, and is listed %u times",
+			     group, i, scan->standing[i]);
+	}
+	return !error;
+}
+
+/* Lists the group, by turns with a small and a large buffer. */
+static void run_list(struct worker *worker)
+{
+	size_t size = SMALL_BUFFER;
+	struct scan scan;
+
+	while (!stopped(worker->race)) {
+		if (!scan_group(worker, &scan, size))
+			return;
+		for (unsigned int i = 0; i < NR_SLOTS; i++) {
+			if (!in_range(i, worker->slots))
+				continue;
+			if (scan.slots[i] > 1)
+				fail(worker->race, "%s is listed %u times",
+				     worker->race->slots[i].name, scan.slots[i]);
+			judge(worker, i, scan.before[i], scan.slots[i] ? 0 : ENOENT,
+			      "listing the group");
+		}
+		size = size == SMALL_BUFFER ? 4096 : SMALL_BUFFER;
+	}
+}
+
+/* Waits until a name that was seen at @step is gone, and keeps no maker waiting. */
+static bool wait_until_gone(struct worker *worker, unsigned int i, unsigned int step)
+{
+	struct slot *slots = worker->race->slots;
+	unsigned int gone = (step / NR_STATES + 1) * NR_STATES;
+
+	while (atomic_load(&slots[i].step) < gone) {
+		if (stopped(worker->race))
+			return false;
+		for (unsigned int j = 0; j < NR_SLOTS; j++)
+			atomic_store(&worker->judged[j], atomic_load(&slots[j].step));
+		sched_yield();
+	}
+	return true;
+}
+
+/* An open file of a removed event answers ENODEV; "id" needs no event to answer. */
+static void hold_file(struct worker *worker, unsigned int i, const char *file)
+{
+	struct race *race = worker->race;
+	struct slot *slot = &race->slots[i];
+	unsigned int before = atomic_load(&slot->step);
+	char path[PATH_MAX];
+	int error, fd;
+
+	snprintf(path, sizeof(path), "%.4000s/%s", slot->dir, file);
+	error = open_path(path, O_RDONLY, &fd);
+	judge(worker, i, before, error, "open");
+	if (error)
+		return;
+	if (before / NR_STATES != atomic_load(&slot->step) / NR_STATES ||
+	    !wait_until_gone(worker, i, before))
+		goto out;
+
+	error = read_some(fd);
+	if (error != ENODEV && (error || strcmp(file, "id")))
+		fail(race, "reading %s, open since before it was removed: %s, not %s",
+		     path, strerror(error), strerror(ENODEV));
+	worker->held++;
+out:
+	close(fd);
+}
+
+/* An open directory of a removed event is empty, and has no name. */
+static void hold_directory(struct worker *worker, unsigned int i)
+{
+	struct race *race = worker->race;
+	struct slot *slot = &race->slots[i];
+	unsigned int before = atomic_load(&slot->step);
+	const struct dirent64 *entry;
+	struct lister lister;
+	struct stat st;
+	int error;
+
+	error = lister_open(&lister, slot->dir, SMALL_BUFFER);
+	judge(worker, i, before, error, "open");
+	if (error)
+		return;
+	if (before / NR_STATES != atomic_load(&slot->step) / NR_STATES ||
+	    !wait_until_gone(worker, i, before))
+		goto out;
+
+	error = lister_next(&lister, &entry);
+	if (error != ENOENT)
+		fail(race, "listing %s, open since before it was removed: %s, not %s",
+		     slot->dir, strerror(error), strerror(ENOENT));
+	error = faccessat(lister.fd, "format", F_OK, 0) ? errno : 0;
+	if (error != ENOENT)
+		fail(race, "looking in %s, open since before it was removed: %s, not %s",
+		     slot->dir, strerror(error), strerror(ENOENT));
+	if (fstat(lister.fd, &st) || st.st_nlink)
+		fail(race, "%s, open since before it was removed, has %ju links",
+		     slot->dir, (uintmax_t)st.st_nlink);
+	worker->held++;
+out:
+	close(lister.fd);
+}
+
+static void run_hold(struct worker *worker)
+{
+	static const char * const files[] = { "format", "enable", "filter", "id" };
+	unsigned int nr = sizeof(files) / sizeof(*files);
+
+	while (!stopped(worker->race)) {
+		unsigned int file = pick(worker, nr + 1);
+		unsigned int i = pick_slot(worker);
+
+		if (file == nr)
+			hold_directory(worker, i);
+		else
+			hold_file(worker, i, files[file]);
+	}
+}
+
+/*
+ * Others, who disturb
+ */
+
+static void run_drop(struct worker *worker)
+{
+	int error;
+
+	while (!stopped(worker->race)) {
+		error = reclaim();
+		if (error)
+			fail(worker->race, "dropping caches: %s", strerror(error));
+	}
+}
+
+/* A file that stands is to be found in every way, at any time. */
+static void run_stand(struct worker *worker)
+{
+	struct race *race = worker->race;
+	char name[32];
+	char path[PATH_MAX];
+	int error;
+
+	while (!stopped(race)) {
+		standing_name(name, pick(worker, NR_STANDING));
+		error = open_and_read(event_path(path, race->kind, name, "format"));
+		if (error)
+			fail(race, "reading %s, which stands: %s", path, strerror(error));
+	}
+}
+
+/* A mode that was set is there, whatever is reclaimed or mounted meanwhile. */
+static void run_chmod(struct worker *worker)
+{
+	struct race *race = worker->race;
+	char name[32];
+	struct stat st;
+	char path[PATH_MAX];
+	mode_t mode;
+
+	event_path(path, race->kind, standing_name(name, 0), "enable");
+	while (!stopped(race)) {
+		mode = 0600 | pick(worker, 0100);
+		if (chmod(path, mode) || stat(path, &st))
+			fail(race, "chmod and stat of %s: %m", path);
+		else if ((st.st_mode & 07777) != mode)
+			fail(race, "%s was given mode %o and has %o", path, mode,
+			     st.st_mode & 07777);
+	}
+}
+
+/* Gives everything to user and group 1, then to user and group 2, and so on. */
+static void run_remount(struct worker *worker)
+{
+	int error;
+
+	while (!stopped(worker->race)) {
+		for (unsigned int id = 1; id <= 2; id++) {
+			error = remount(id, id);
+			if (error)
+				fail(worker->race, "remount: %s", strerror(error));
+			sched_yield();
+		}
+	}
+}
+
+/* Nobody sees the user of one mount with the group of another. */
+static void run_owner(struct worker *worker)
+{
+	struct race *race = worker->race;
+	struct stat st;
+	char name[32];
+	char path[PATH_MAX];
+
+	while (!stopped(race)) {
+		event_path(path, race->kind, standing_name(name, pick(worker, NR_STANDING)),
+			   pick(worker, 2) ? "id" : ".");
+		if (stat(path, &st))
+			fail(race, "stat of %s: %m", path);
+		else if (st.st_uid != st.st_gid)
+			fail(race, "%s has user %u and group %u, which no mount gave",
+			     path, st.st_uid, st.st_gid);
+	}
+}
+
+/*
+ * Running a race
+ */
+
+static void *worker_main(void *data)
+{
+	struct worker *worker = data;
+
+	worker->run(worker);
+	return NULL;
+}
+
+static void race_init(struct race *race, const struct kind *kind)
+{
+	char name[32];
+
+	memset(race, 0, sizeof(*race));
+	pthread_mutex_init(&race->lock, NULL);
+	race->kind = kind;
+	for (unsigned int i = 0; i < NR_SLOTS; i++) {
+		struct slot *slot = &race->slots[i];
+
+		slot->kind = kind;
+		snprintf(slot->name, sizeof(slot->name), PREFIX "_c%u", i);
+		snprintf(slot->dir, sizeof(slot->dir), EVENTS "/%s/%s", kind->group, slot->name);
+	}
+	/* The last one is an instance, in which an event stands. */
+	race->slots[NR_SLOTS - 1].kind = NULL;
+	race->slots[NR_SLOTS - 1].name[0] = 0;
+	snprintf(race->slots[NR_SLOTS - 1].dir, PATH_MAX,
+		 INSTANCES "/" PREFIX "_race/events/%s/%s", kind->group,
+		 standing_name(name, 1));
+}
+
+static void race_add(struct race *race, enum role role, const char *what,
+		     void (*run)(struct worker *worker), struct range slots)
+{
+	struct worker *worker = &race->workers[race->nr_workers++];
+
+	worker->race = race;
+	worker->role = role;
+	worker->what = what;
+	worker->run = run;
+	worker->slots = slots;
+	worker->seed = race->nr_workers;
+	for (unsigned int i = 0; i < NR_SLOTS; i++)
+		atomic_store(&worker->judged[i], UINT_MAX);
+}
+
+/* Waits for the makers, or for the others, but not for ever. */
+static void race_join(struct race *race, bool makers)
+{
+	struct timespec deadline;
+
+	clock_gettime(CLOCK_REALTIME, &deadline);
+	deadline.tv_sec += makers ? TEST_SECONDS / 2 : PATIENCE;
+	for (unsigned int w = 0; w < race->nr_workers; w++) {
+		struct worker *worker = &race->workers[w];
+		bool maker = worker->role == MAKER;
+
+		if (!worker->started || maker != makers)
+			continue;
+		if (pthread_timedjoin_np(worker->thread, NULL, &deadline))
+			fail(race, "\"%s\" does not end", worker->what);
+	}
+}
+
+/* Return: what went wrong first, or "". */
+static const char *race_run(struct race *race)
+{
+	for (unsigned int w = 0; w < race->nr_workers; w++) {
+		struct worker *worker = &race->workers[w];
+
+		worker->started = !pthread_create(&worker->thread, NULL, worker_main, worker);
+		if (!worker->started)
+			fail(race, "no thread for \"%s\"", worker->what);
+	}
+	race_join(race, true);
+	atomic_store(&race->stop, true);
+	race_join(race, false);
+	for (unsigned int w = 0; w < race->nr_workers && !race->failed; w++) {
+		struct worker *worker = &race->workers[w];
+
+		if (worker->role == JUDGE && !worker->sure)
+			fail(race, "\"%s\" was never sure of anything", worker->what);
+	}
+	return race->why;
+}
+
+/* Threads may outlive a test that found them hanging, so this stays. */
+static struct race race;
+
+TEST_F_TIMEOUT(eventfs, names_are_true, TEST_SECONDS)
+{
+	race_init(&race, variant->kind);
+	race_add(&race, MAKER, "maker", run_maker, event_slots);
+	race_add(&race, JUDGE, "look", run_look, event_slots);
+	race_add(&race, JUDGE, "look 2", run_look, event_slots);
+	race_add(&race, JUDGE, "list", run_list, event_slots);
+	ASSERT_STREQ("", race_run(&race));
+}
+
+TEST_F_TIMEOUT(eventfs, names_are_true_while_caches_are_dropped, TEST_SECONDS)
+{
+	race_init(&race, variant->kind);
+	race_add(&race, MAKER, "maker", run_maker, event_slots);
+	race_add(&race, JUDGE, "look", run_look, event_slots);
+	race_add(&race, JUDGE, "list", run_list, event_slots);
+	race_add(&race, OTHER, "stand", run_stand, event_slots);
+	race_add(&race, OTHER, "drop", run_drop, event_slots);
+	ASSERT_STREQ("", race_run(&race));
+}
+
+TEST_F_TIMEOUT(eventfs, two_openers_one_remover, TEST_SECONDS)
+{
+	race_init(&race, variant->kind);
+	race_add(&race, MAKER, "maker", run_maker, event_slots);
+	race_add(&race, JUDGE, "hold", run_hold, event_slots);
+	race_add(&race, JUDGE, "hold 2", run_hold, event_slots);
+	ASSERT_STREQ("", race_run(&race));
+	for (unsigned int w = 1; w <= 2; w++) {
+		EXPECT_NE(0, race.workers[w].held)
+			TH_LOG("%s held nothing until it was gone", race.workers[w].what);
+	}
+}
+
+TEST_F_TIMEOUT(eventfs, instances_come_and_go, TEST_SECONDS)
+{
+	race_init(&race, variant->kind);
+	race_add(&race, MAKER, "maker", run_maker, instance_slot);
+	race_add(&race, JUDGE, "look", run_look, instance_slot);
+	race_add(&race, JUDGE, "look 2", run_look, instance_slot);
+	race_add(&race, OTHER, "stand", run_stand, event_slots);
+	ASSERT_STREQ("", race_run(&race));
+}
+
+TEST_F_TIMEOUT(eventfs, listing_ends_while_many_come_and_go, TEST_SECONDS)
+{
+	race_init(&race, variant->kind);
+	race_add(&race, MAKER, "churn", run_churn, event_slots);
+	race_add(&race, JUDGE, "list", run_list, event_slots);
+	race_add(&race, JUDGE, "list 2", run_list, event_slots);
+	ASSERT_STREQ("", race_run(&race));
+}
+
+TEST_F_TIMEOUT(eventfs, owners_are_never_mixed, TEST_SECONDS)
+{
+	ASSERT_EQ(0, remount(1, 1));
+	race_init(&race, variant->kind);
+	race_add(&race, MAKER, "maker", run_maker, event_slots);
+	race_add(&race, JUDGE, "look", run_look, event_slots);
+	race_add(&race, OTHER, "remount", run_remount, event_slots);
+	race_add(&race, OTHER, "owner", run_owner, event_slots);
+	race_add(&race, OTHER, "chmod", run_chmod, event_slots);
+	race_add(&race, OTHER, "drop", run_drop, event_slots);
+	ASSERT_STREQ("", race_run(&race));
+}
+
+TEST_F_TIMEOUT(eventfs, everything_at_once, TEST_SECONDS)
+{
+	ASSERT_EQ(0, remount(1, 1));
+	race_init(&race, variant->kind);
+	race_add(&race, MAKER, "maker", run_maker, event_slots);
+	race_add(&race, MAKER, "instance maker", run_maker, instance_slot);
+	race_add(&race, JUDGE, "look", run_look, all_slots);
+	race_add(&race, JUDGE, "look 2", run_look, all_slots);
+	race_add(&race, JUDGE, "list", run_list, event_slots);
+	race_add(&race, JUDGE, "hold", run_hold, event_slots);
+	race_add(&race, OTHER, "stand", run_stand, event_slots);
+	race_add(&race, OTHER, "remount", run_remount, event_slots);
+	race_add(&race, OTHER, "owner", run_owner, event_slots);
+	race_add(&race, OTHER, "chmod", run_chmod, event_slots);
+	race_add(&race, OTHER, "drop", run_drop, event_slots);
+	ASSERT_STREQ("", race_run(&race));
+}
+
+/*
+ * What one thread can see
+ */
+
+#define NR_COOKIES	24
+
+TEST_F_TIMEOUT(eventfs, positions_stay_when_others_are_removed, TEST_SECONDS)
+{
+	char names[NR_COOKIES + NR_STANDING][32];
+	off_t after[NR_COOKIES + NR_STANDING];
+	const struct dirent64 *entry;
+	struct lister lister;
+	unsigned int nr = 0;
+	char name[32];
+	char path[PATH_MAX];
+
+	for (unsigned int i = 0; i < NR_COOKIES; i++) {
+		snprintf(name, sizeof(name), PREFIX "_p%u", i);
+		ASSERT_EQ(0, create_event(variant->kind, name));
+	}
+	ASSERT_EQ(0, lister_open(&lister, group_path(path, variant->kind), SMALL_BUFFER));
+	for (;;) {
+		ASSERT_EQ(0, lister_next(&lister, &entry));
+		if (!entry)
+			break;
+		if (!is_ours(entry))
+			continue;
+		ASSERT_LT(nr, NR_COOKIES + NR_STANDING);
+		snprintf(names[nr], sizeof(*names), "%.31s", entry->d_name);
+		after[nr++] = entry->d_off;
+	}
+	ASSERT_EQ((unsigned int)NR_COOKIES + NR_STANDING, nr);
+
+	/* Every second one goes, wherever a position lies on it or behind it. */
+	for (unsigned int i = 0; i < nr; i += 2)
+		ASSERT_EQ(0, remove_event(variant->kind, names[i]));
+	for (unsigned int i = 0; i + 1 < nr; i++) {
+		const char *next = names[(i + 1) | 1];
+
+		if (((i + 1) | 1) >= nr)
+			continue;
+		ASSERT_EQ(after[i], lseek(lister.fd, after[i], SEEK_SET));
+		lister.at = lister.end;
+		do {
+			ASSERT_EQ(0, lister_next(&lister, &entry));
+			ASSERT_NE(NULL, entry)
+				TH_LOG("nothing at %jd, where %s is", (intmax_t)after[i], next);
+		} while (!is_ours(entry));
+		EXPECT_STREQ(next, entry->d_name)
+			TH_LOG("at %jd, after %s", (intmax_t)after[i], names[i]);
+	}
+	close(lister.fd);
+}
+
+TEST_F_TIMEOUT(eventfs, inode_numbers_are_unique_and_stay, TEST_SECONDS)
+{
+	struct tree before, after;
+
+	tree_take(&before, TRACING);
+	ASSERT_STREQ("", before.wrong);
+	ASSERT_GT(before.nr, 100);
+	ASSERT_EQ(0, reclaim());
+	tree_take(&after, TRACING);
+	ASSERT_STREQ("", after.wrong);
+	tree_compare(&after, &before);
+	EXPECT_STREQ("", after.wrong);
+
+	qsort(after.objects, after.nr, sizeof(*after.objects), compare_inos);
+	for (size_t i = 1; i < after.nr; i++) {
+		ASSERT_NE(after.objects[i - 1].ino, after.objects[i].ino)
+			TH_LOG("%s and %s", after.objects[i - 1].path, after.objects[i].path);
+	}
+	tree_free(&before);
+	tree_free(&after);
+}
+
+/* From tracefs on: the file systems above it may not know what is cached. */
+static int open_cached(const char *path)
+{
+	struct open_how how = {
+		.flags = O_RDONLY | O_CLOEXEC,
+		.resolve = RESOLVE_CACHED,
+	};
+	int root, error, fd;
+
+	error = open_path(TRACING, O_PATH, &root);
+	if (error)
+		return error;
+	fd = syscall(SYS_openat2, root, path + strlen(TRACING "/"), &how, sizeof(how));
+	error = fd < 0 ? errno : 0;
+	close(root);
+	if (!error)
+		close(fd);
+	return error;
+}
+
+/* EAGAIN may come of a rename or mount elsewhere, but not always. */
+static int open_warm(const char *path)
+{
+	int error = EAGAIN;
+
+	for (int i = 0; i < 100 && error == EAGAIN; i++) {
+		stat_path(path);
+		error = open_cached(path);
+	}
+	return error;
+}
+
+TEST_F_TIMEOUT(eventfs, cached_opens_are_true, TEST_SECONDS)
+{
+	const struct kind *kind = variant->kind;
+	char name[32];
+	char path[PATH_MAX];
+	int error;
+
+	error = open_warm(TRACING "/.");
+	if (error)
+		SKIP(return, "openat2() with RESOLVE_CACHED: %s", strerror(error));
+
+	standing_name(name, 0);
+	EXPECT_EQ(0, open_warm(event_path(path, kind, name, "format")));
+	EXPECT_EQ(ENOENT, open_warm(event_path(path, kind, name, "missing")));
+	EXPECT_EQ(ENOENT, open_warm(event_path(path, kind, PREFIX "_c", ".")));
+
+	ASSERT_EQ(0, create_event(kind, PREFIX "_c"));
+	EXPECT_NE(ENOENT, open_cached(path))
+		TH_LOG("the miss of %s hides that it was created", path);
+	EXPECT_EQ(0, open_warm(path));
+	ASSERT_EQ(0, remove_event(kind, PREFIX "_c"));
+	EXPECT_NE(0, open_cached(path))
+		TH_LOG("%s was removed and still opens", path);
+	EXPECT_EQ(ENOENT, open_warm(path));
+}
+
+TEST_F_TIMEOUT(eventfs, long_names, TEST_SECONDS)
+{
+	const struct kind *kind = variant->kind;
+	char name[NAME_MAX + 2];
+	char path[PATH_MAX];
+
+	memset(name, 'n', sizeof(name));
+	memcpy(name, PREFIX, strlen(PREFIX));
+	name[NAME_MAX + 1] = 0;
+	EXPECT_EQ(ENAMETOOLONG, stat_path(event_path(path, kind, name, "")));
+	EXPECT_EQ(-1, mkdir(INSTANCES "/" PREFIX "/events/x", 0750));
+
+	name[NAME_MAX] = 0;
+	EXPECT_EQ(ENOENT, stat_path(event_path(path, kind, name, "")));
+	EXPECT_EQ(ENOENT, stat_path(path));
+
+	name[kind->name_max] = 0;
+	EXPECT_EQ(ENOENT, stat_path(event_path(path, kind, name, "")));
+	ASSERT_EQ(0, create_event(kind, name));
+	EXPECT_EQ(0, stat_path(path));
+	EXPECT_EQ(0, open_and_read(event_path(path, kind, name, "format")));
+	name[kind->name_max - 1] = 0;
+	EXPECT_EQ(ENOENT, stat_path(event_path(path, kind, name, "")));
+	name[kind->name_max - 1] = 'n';
+	ASSERT_EQ(0, remove_event(kind, name));
+	EXPECT_EQ(ENOENT, stat_path(event_path(path, kind, name, "")));
+}
+
+static int bad_creat(const char *path)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		return errno;
+	close(fd);
+	return 0;
+}
+
+static int bad_write(const char *path)
+{
+	return write_text(path, "1");
+}
+
+static int bad_read(const char *path)
+{
+	return open_and_read(path);
+}
+
+static int bad_mkdir(const char *path)
+{
+	return mkdir(path, 0750) ? errno : 0;
+}
+
+static int bad_mknod(const char *path)
+{
+	return mknod(path, S_IFIFO | 0600, 0) ? errno : 0;
+}
+
+static int bad_symlink(const char *path)
+{
+	return symlink("enable", path) ? errno : 0;
+}
+
+static int bad_link(const char *path)
+{
+	return link(EVENTS "/enable", path) ? errno : 0;
+}
+
+static int bad_rename_to(const char *path)
+{
+	return rename(EVENTS "/enable", path) ? errno : 0;
+}
+
+static int bad_rename_from(const char *path)
+{
+	return rename(path, EVENTS "/" PREFIX "_bad") ? errno : 0;
+}
+
+static int bad_unlink(const char *path)
+{
+	return unlink(path) ? errno : 0;
+}
+
+static int bad_rmdir(const char *path)
+{
+	return rmdir(path) ? errno : 0;
+}
+
+static int bad_setxattr(const char *path)
+{
+	return syscall(SYS_setxattr, path, "user.name", "value", 5, 0) ? errno : 0;
+}
+
+/* Each with a path below the directory of an event that stands */
+static const struct {
+	const char *what;
+	int (*call)(const char *path);
+	const char *file;
+	int error;
+} bad_operations[] = {
+	{ "creat",		bad_creat,	 "bad",	     EACCES },
+	{ "mkdir",		bad_mkdir,	 "bad",	     EPERM },
+	{ "mkdir",		bad_mkdir,	 "format",   EEXIST },
+	{ "mknod",		bad_mknod,	 "bad",	     EPERM },
+	{ "symlink",		bad_symlink,	 "bad",	     EPERM },
+	{ "link",		bad_link,	 "bad",	     EPERM },
+	{ "rename to",		bad_rename_to,	 "bad",	     EPERM },
+	{ "rename to",		bad_rename_to,	 "filter",   EPERM },
+	{ "rename",		bad_rename_from, "format",   EPERM },
+	{ "rename",		bad_rename_from, "",	     EPERM },
+	{ "unlink",		bad_unlink,	 "format",   EPERM },
+	{ "unlink",		bad_unlink,	 "",	     EISDIR },
+	{ "rmdir",		bad_rmdir,	 "",	     EPERM },
+	{ "rmdir",		bad_rmdir,	 "format",   ENOTDIR },
+	{ "unlink",		bad_unlink,	 "bad",	     ENOENT },
+	{ "rmdir",		bad_rmdir,	 "bad",	     ENOENT },
+	{ "write",		bad_write,	 "format",   EINVAL },
+	{ "write",		bad_write,	 "id",	     EINVAL },
+	{ "write",		bad_write,	 "",	     EISDIR },
+	{ "read",		bad_read,	 "",	     EISDIR },
+	{ "read",		bad_read,	 "format/x", ENOTDIR },
+	{ "setxattr",		bad_setxattr,	 "format",   EOPNOTSUPP },
+};
+
+TEST_F_TIMEOUT(eventfs, bad_operations_change_nothing, TEST_SECONDS)
+{
+	struct tree before, after;
+	char name[32];
+	char path[PATH_MAX];
+
+	standing_name(name, 0);
+	tree_take(&before, EVENTS);
+	ASSERT_STREQ("", before.wrong);
+	for (unsigned int i = 0; i < sizeof(bad_operations) / sizeof(*bad_operations); i++) {
+		event_path(path, variant->kind, name, bad_operations[i].file);
+		EXPECT_EQ(bad_operations[i].error, bad_operations[i].call(path))
+			TH_LOG("%s %s", bad_operations[i].what, path);
+	}
+	tree_take(&after, EVENTS);
+	ASSERT_STREQ("", after.wrong);
+	tree_compare(&after, &before);
+	EXPECT_STREQ("", after.wrong);
+	tree_free(&before);
+	tree_free(&after);
+}
+
+/* Reads what inotify has to tell, as a line of text. */
+static const char *notices(int fd, char *text, size_t size)
+{
+	__u64 buffer[512];	/* aligned, and 4096 bytes */
+	ssize_t got = read(fd, buffer, sizeof(buffer));
+	size_t at = 0;
+
+	text[0] = 0;
+	for (ssize_t i = 0; i < got;) {
+		const struct inotify_event *event = (const void *)((const char *)buffer + i);
+
+		at += snprintf(text + at, at < size ? size - at : 0, "%s%s%s%s%s;",
+			       event->mask & IN_CREATE ? "create " : "",
+			       event->mask & IN_DELETE ? "delete " : "",
+			       event->mask & IN_DELETE_SELF ? "delete_self" : "",
+			       event->mask & IN_ISDIR ? "dir " : "",
+			       event->len ? event->name : "");
+		if (at >= size)
+			break;
+		i += sizeof(*event) + event->len;
+	}
+	return text;
+}
+
+TEST_F_TIMEOUT(eventfs, watches_tell_who_comes_and_goes, TEST_SECONDS)
+{
+	const struct kind *kind = variant->kind;
+	int group, event;
+	char text[256];
+	char path[PATH_MAX];
+
+	group = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	event = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	ASSERT_LE(0, group);
+	ASSERT_LE(0, event);
+	ASSERT_LE(0, inotify_add_watch(group, group_path(path, kind), IN_CREATE | IN_DELETE));
+
+	ASSERT_EQ(ENOENT, stat_path(event_path(path, kind, PREFIX "_n", ".")));
+	ASSERT_EQ(0, create_event(kind, PREFIX "_n"));
+	EXPECT_STREQ("create dir " PREFIX "_n;", notices(group, text, sizeof(text)));
+	ASSERT_EQ(0, open_and_read(event_path(path, kind, PREFIX "_n", "format")));
+	ASSERT_LE(0, inotify_add_watch(event, event_path(path, kind, PREFIX "_n", "."),
+				       IN_DELETE_SELF));
+	ASSERT_EQ(0, reclaim());
+	EXPECT_EQ(0, stat_path(path));
+	EXPECT_STREQ("", notices(group, text, sizeof(text)))
+		TH_LOG("a lookup is no creation, and reclaim no removal");
+	ASSERT_EQ(0, remove_event(kind, PREFIX "_n"));
+	EXPECT_STREQ("delete dir " PREFIX "_n;", notices(group, text, sizeof(text)));
+	EXPECT_EQ(0, strncmp("delete_self", notices(event, text, sizeof(text)), 11))
+		TH_LOG("the watch on the event tells \"%s\"", text);
+	close(group);
+	close(event);
+}
+
+#define NR_LEFT		32
+
+/* Lets all that was freed before come home, as far as one can wait for it. */
+static void slab_flush(void)
+{
+	for (int i = 0; i < 3; i++)
+		syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0);
+}
+
+/* Looks at an event from all sides; leaves a file and a directory open. */
+static int use_event(const struct kind *kind, const char *name, int fds[2])
+{
+	static const char * const files[] = { "id", "enable", "filter", "trigger" };
+	char path[PATH_MAX];
+	int error;
+
+	for (unsigned int i = 0; i < sizeof(files) / sizeof(*files); i++) {
+		error = open_and_read(event_path(path, kind, name, files[i]));
+		if (error)
+			return error;
+	}
+	error = stat_path(event_path(path, kind, name, "missing"));
+	if (error != ENOENT)
+		return error ? error : EEXIST;
+	error = open_path(event_path(path, kind, name, "format"), O_RDONLY, &fds[0]);
+	return error ?: open_path(event_path(path, kind, name, "."), O_RDONLY, &fds[1]);
+}
+
+static int left_name(int index, char name[32])
+{
+	return snprintf(name, 32, PREFIX "_l%d", index);
+}
+
+/* Events that were in use come and go. Returns an errno, leaves no file open. */
+static int left_round(const struct kind *kind, bool close_first, long *peak)
+{
+	int fds[NR_LEFT][2];
+	int error = 0;
+	char name[32];
+
+	for (int i = 0; i < NR_LEFT && !error; i++) {
+		left_name(i, name);
+		error = create_event(kind, name) ?: use_event(kind, name, fds[i]);
+	}
+	if (error)
+		return error;
+	*peak = slab_count("eventfs_inode");
+	for (int i = 0; i < NR_LEFT && close_first; i++)
+		error = close(fds[i][0]) || close(fds[i][1]) ? errno : error;
+	for (int i = 0; i < NR_LEFT && !error; i++) {
+		left_name(i, name);
+		error = remove_event(kind, name);
+	}
+	for (int i = 0; i < NR_LEFT && !close_first; i++)
+		error = close(fds[i][0]) || close(fds[i][1]) ? errno : error;
+	return error;
+}
+
+TEST_F_TIMEOUT(eventfs, nothing_is_left_of_the_removed, TEST_SECONDS)
+{
+	long before[NR_SLABS], peak, after;
+	char path[PATH_MAX];
+
+	if (slab_count(slab_names[0]) < 0 || slab_count(slab_names[1]) < 0)
+		SKIP(return, "no counts of %s and %s in /proc/slabinfo and /sys/kernel/slab",
+		     slab_names[0], slab_names[1]);
+
+	ASSERT_EQ(0, reclaim());
+	ASSERT_EQ(0, stat_path(group_path(path, variant->kind)));
+	slab_flush();
+	for (unsigned int s = 0; s < NR_SLABS; s++)
+		before[s] = slab_count(slab_names[s]);
+
+	/* No caches are dropped from here on. */
+	for (int close_first = 0; close_first <= 1; close_first++) {
+		ASSERT_EQ(0, left_round(variant->kind, close_first, &peak));
+		ASSERT_LE(before[0] + NR_LEFT, peak)
+			TH_LOG("%s does not count what comes", slab_names[0]);
+		for (unsigned int s = 0; s < NR_SLABS; s++) {
+			after = slab_settle(slab_names[s], before[s]);
+			EXPECT_LE(after, before[s])
+				TH_LOG("%s: %ld before, %ld after %d events went, closed %s",
+				       slab_names[s], before[s], after, NR_LEFT,
+				       close_first ? "before" : "after");
+		}
+	}
+}
+
+TEST_HARNESS_MAIN
