@@ -2,18 +2,18 @@
 #
 # Variables: KERNEL=eventfs|stock  DEBUG=1  BASE=v6.12|mainline  KSRC=path
 #            CMD='...'  SMP=n  MEM=size  ICOUNT=1  ACCEL=auto|kvm|tcg
-#            TIMEOUT=seconds  ONLY=part (make test)
+#            TIMEOUT=seconds  ONLY=suite CASE=glob (make test)
 
 # The tools read these from the environment, where no shell or make expands
 # what the user wrote.
-VARIABLES := CMD KERNEL DEBUG BASE KSRC SMP MEM ICOUNT ACCEL TIMEOUT ONLY
+VARIABLES := CMD KERNEL DEBUG BASE KSRC SMP MEM ICOUNT ACCEL TIMEOUT ONLY CASE
 $(foreach name,$(VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),\
 	$(eval override $(name) := $$(value $(name)))))
 export $(VARIABLES)
 
 MAKEFLAGS += --no-print-directory
 
-.PHONY: help run test test-all record-stock check test-tools clean python
+.PHONY: help run test test-all record-stock mutants coverage check test-tools clean python
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -37,6 +37,12 @@ test-all: python ## Run make test, the stock kernel's own run, and mainline
 
 record-stock: python ## Record which upstream tests do not pass on the stock kernel
 	@dev/test.py --record-stock
+
+mutants: python ## Put small faults into fs/tracefs: is there one that no test notices?
+	@dev/mutants.py
+
+coverage: python ## Which lines of fs/tracefs do KUnit and the selftests reach?
+	@dev/coverage.py
 
 check: ## Check the tools' own code: shellcheck, Python syntax
 	@dev/check

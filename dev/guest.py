@@ -171,7 +171,8 @@ def check_paths():
 class Guest:
     """One boot of an image."""
 
-    def __init__(self, image, name, machine, debug=False, kmemleak=True):
+    def __init__(self, image, name, machine, debug=False, kmemleak=True,
+                 kunit=None):
         need(GUEST_PROGRAMS)
         check_paths()
         self.image = image
@@ -179,6 +180,7 @@ class Guest:
         self.machine = machine
         self.debug = debug
         self.kmemleak = kmemleak
+        self.kunit = kunit
         self.log = None
 
     def run(self, command, shell=False, on_output=None):
@@ -224,9 +226,14 @@ class Guest:
         # The kernel's log goes to a file, whose name may hold commas.
         log = str(self.log).replace(",", ",,")
         append = ["console=ttyS0", "earlyprintk=serial,ttyS0,115200", "panic=-1",
-                  "ro", "root=/dev/root", "rootfstype=9p",
+                  # What goes on after an oops tells nothing, or hangs.
+                  "oops=panic", "ro", "root=/dev/root", "rootfstype=9p",
                   "rootflags=trans=virtio,version=9p2000.L,msize=262144,cache=loose",
                   f"init={REPO}/dev/init.sh", f"eventfs_run={rundir}"]
+        # KUnit's suites would run at each boot; v6.12 has no kunit.autorun yet.
+        append += (["kunit.enable=1", "kunit.autorun=1",
+                    f"kunit.filter_glob={self.kunit}"]
+                   if self.kunit else ["kunit.enable=0"])
         if self.debug:
             # Checks of every slab cache would make all of it twice as slow;
             # kmemleak does so three times.

@@ -60,14 +60,14 @@ def add_arguments(parser, choose=True):
 class Kernel:
     """One kernel to build: where its parts come from and where they go."""
 
-    def __init__(self, kernel="eventfs", debug=False, base="v6.12", ksrc=None):
+    def __init__(self, kernel="eventfs", config="release", base="v6.12", ksrc=None):
         if kernel not in ("eventfs", "stock"):
             raise Failure(f"KERNEL={kernel} is not known; there are: eventfs stock")
         need({name: package for name, package in BUILD_PROGRAMS.items()
               if name != "ccache" or os.geteuid() == 0})
         self.source = kernel_source.find(base, ksrc)
         self.base = self.source.base
-        self.config = "debug" if debug else "release"
+        self.config = config
         self.compiler = run(["gcc", "--version"], "gcc").splitlines()[0]
         self.overlay = {} if kernel == "stock" else our_files(self.source)
         version = self.source.version
@@ -112,7 +112,9 @@ class Kernel:
 
     def options(self):
         """Option -> value, as the fragments ask for."""
-        names = ["base"] + (["debug"] if self.config == "debug" else [])
+        names = ["base"] + [self.config] * (self.config != "release")
+        # Options that only our files have
+        names += ["eventfs"] if self.overlay else []
         fragments = [REPO / "configs" / f"{name}.config" for name in names]
         fragments.append(self.base.path / "extra.config")
         options = {}
@@ -349,7 +351,8 @@ def compile_kernel(kernel, env, held):
 
 
 def from_arguments(args):
-    return Kernel(args.kernel, args.debug, args.base, args.ksrc)
+    return Kernel(args.kernel, "debug" if args.debug else "release", args.base,
+                  args.ksrc)
 
 
 def command_line():

@@ -4,6 +4,7 @@
 line is "N passed, N failed, N skipped". Logs are in build/logs."""
 
 import argparse
+import fnmatch
 import functools
 import os
 import re
@@ -13,12 +14,14 @@ import time
 
 import guest as guests
 import kernel as kernel_build
+import ktap
 import source as kernel_source
-from common import (LOGS, REPO, TEST_PROGRAMS, Failure, main, minutes, need,
-                    progress_line, say, write_file)
+from common import (LOGS, REPO, TEST_PROGRAMS, Failure, clean_env, main, minutes,
+                    need, progress_line, run, say, write_file)
 from kernel import Kernel, content_and_mode
 
 FTRACE = "tools/testing/selftests/ftrace"
+RACES = "tools/testing/selftests/filesystems/eventfs"
 FOLDERS = "00basic event instances dynevent kprobe trigger"
 # For the debug kernel, where they are several times slower: tests that make and
 # remove what eventfs shows, and the one of mount options.
@@ -100,15 +103,24 @@ class Suites:
         # fatal with an int3.
         self.single = guests.Machine(args.smp or "1", *switches)
 
+    def plan(self):
+        return {"build": self.build, "boot": self.boot,
+                "kunit": self.kunit, "selftests": self.selftests,
+                "ftrace": self.ftrace,
+                "kunit-debug": self.kunit_debug,
+                "selftests-debug": self.selftests_debug,
+                "ftrace-debug": self.ftrace_debug, "ftrace-leaks": self.ftrace_leaks}
+
     # Files that change while the tests run are not to change the kernel.
     @functools.cache
     def kernel(self, debug, which="eventfs"):
-        return Kernel(which, debug, self.base, self.args.ksrc)
+        return Kernel(which, "debug" if debug else "release", self.base,
+                      self.args.ksrc)
 
-    def guest(self, name, kernel, machine=None, kmemleak=True):
+    def guest(self, name, kernel, machine=None, kmemleak=True, kunit=None):
         return guests.Guest(kernel.image(), f"{name}-{kernel.name}",
                             machine or self.machine, kernel.config == "debug",
-                            kmemleak)
+                            kmemleak, kunit)
 
     def build(self, report):
         for debug in (False, True):
@@ -133,6 +145,44 @@ class Suites:
                          f"status {status}, see {output}")
             check_log(report, guest, kernel)
 
+    def kunit(self, report):
+        self.run_kunit(report, self.kernel(False), self.machine)
+
+    def kunit_debug(self, report):
+        # A scan for leaks panics with two processors that patch code.
+        self.run_kunit(report, self.kernel(True), self.single)
+
+    def selftests(self, report):
+        self.run_selftests(report, self.kernel(False), self.machine)
+
+    def selftests_debug(self, report):
+        self.run_selftests(report, self.kernel(True), self.single)
+
+    def run_kunit(self, report, kernel, machine):
+        """KUnit's suites run before the guest's init and write to its log."""
+        guest = self.guest("kunit", kernel, machine, kunit=self.args.case or "*")
+        status = guest.run(f"{REPO}/dev/leaks.sh true" if guest.debug else "true",
+                           on_output=lambda *_: None)
+        text = guest.log.read_text(encoding="utf-8", errors="replace")
+        for line in ktap.kunit_complaints(text):
+            say(line)
+        results = ktap.kunit_results(text)
+        if not results:
+            raise Failure(f"no KUnit case ran, see {guest.log}")
+        for result in results:
+            report.result(*result)
+        if guest.debug:
+            report.check("no leak found by kmemleak", status == 0, f"see {guest.log}")
+        check_log(report, guest, kernel)
+
+    def run_selftests(self, report, kernel, machine):
+        """Our own selftests: the program that races, and those in shell."""
+        guest = self.guest("races", kernel, machine)
+        run_races(report, guest, kernel, self.args)
+        check_log(report, guest, kernel)
+        guest = self.guest("selftests", kernel, machine)
+        self.run_and_compare(report, guest, kernel, our_tests(self.args))
+
     def ftrace(self, report):
         kernel = self.kernel(False)
         self.compare_with_stock(report, kernel, upstream_tests(kernel))
@@ -145,7 +195,12 @@ class Suites:
 
     def compare_with_stock(self, report, kernel, tests, kmemleak=False):
         """A test must pass, or end as it was recorded to on the stock kernel."""
-        recorded = read_record(kernel)
+        guest = self.guest("leaks" if kmemleak else "ftrace", kernel,
+                           self.single, kmemleak)
+        self.run_and_compare(report, guest, kernel, tests, read_record(kernel))
+
+    def run_and_compare(self, report, guest, kernel, tests, recorded=None):
+        recorded = recorded or {}
 
         def result(test, outcome, took):
             if outcome in ("PASS", "XFAIL"):
@@ -156,8 +211,6 @@ class Suites:
                 report.result(test, "fail", f"{outcome}, on the stock kernel "
                               + recorded.get(test, "PASS"))
 
-        guest = self.guest("leaks" if kmemleak else "ftrace", kernel,
-                           self.single, kmemleak)
         run_ftracetest(report, guest, kernel, tests, result)
         check_log(report, guest, kernel)
 
@@ -195,6 +248,47 @@ def upstream_tests(kernel):
     return sorted(set(tests))
 
 
+def our_tests(args):
+    """Our tests in shell, as paths below test.d."""
+    top = REPO / FTRACE / "test.d"
+    return sorted(str(path.relative_to(top)) for path in top.rglob("*.tc")
+                  if fnmatch.fnmatch(path.stem, args.case or "*"))
+
+
+def races_script(kernel, rundir, args):
+    """Builds the program that races, by the kernel's own rules; returns a script
+    that runs it."""
+    with kernel.locked_tree():
+        kernel.prepare()
+        run(["make", "-s", "-C", kernel.tree / "src" / RACES, f"OUTPUT={rundir}"],
+            f"building {RACES}", env=clean_env())
+    # The debug kernel takes ten times as long; --all has four times as much of it.
+    rounds = (2 if kernel.config == "debug" else 16) * (4 if args.all else 1)
+    one = f" -t '{args.case}'" if args.case else ""
+    write_file(rundir / "races", f"EVENTFS_ROUNDS={rounds} {rundir}/eventfs_test{one}\n"
+               "true\n".encode())
+    return rundir / "races"
+
+
+def run_races(report, guest, kernel, args):
+    output = LOGS / f"{guest.name}.txt"
+    with guests.run_directory() as rundir, open(output, "wb", buffering=0) as log:
+        script = races_script(kernel, rundir, args)
+        text = bytearray()
+
+        def collect(fd, data):
+            log.write(data)
+            if fd == 1:
+                text.extend(data)
+        leaks = guest.debug and guest.kmemleak
+        checked = f"{REPO}/dev/leaks.sh " if leaks else ""
+        status = guest.run(f"{checked}bash {script}", on_output=collect)
+    for result in ktap.results(text.decode(errors="replace").splitlines()):
+        report.result(*result)
+    if leaks:
+        report.check("no leak found by kmemleak", status == 0, f"see {output}")
+
+
 def record_path(kernel):
     return kernel.base.path / "ftracetest-stock.txt"
 
@@ -218,25 +312,31 @@ def copy_selftests(kernel, to):
                    *content_and_mode(REPO / name))
 
 
+def ftracetest_script(kernel, rundir, tests):
+    """A script that runs tests of test.d."""
+    copy_selftests(kernel, rundir / "ftrace")
+    paths = " ".join(str(rundir / "ftrace/test.d" / test) for test in tests)
+    # The logs of the tests that did not pass come on standard error.
+    write_file(rundir / "script", f"""
+        mkdir /tmp/logs
+        {rundir}/ftrace/ftracetest -K -l /tmp/logs {paths}
+        find /tmp/logs -name '*-log.*' -exec cat {{}} + >&2
+        """.encode())
+    return rundir / "script"
+
+
 def run_ftracetest(report, guest, kernel, tests, result):
     """Runs tests in the guest; calls result(test, outcome, seconds) as each
     one ends."""
     need(TEST_PROGRAMS)
     output = LOGS / f"{guest.name}.txt"
     with guests.run_directory() as rundir, open(output, "wb", buffering=0) as log:
-        copy_selftests(kernel, rundir / "ftrace")
-        top = rundir / "ftrace/test.d"
-        paths = " ".join(str(top / test) for test in tests)
-        # The logs of the tests that did not pass come on standard error.
-        write_file(rundir / "script", f"""
-            mkdir /tmp/logs
-            {rundir}/ftrace/ftracetest -K -l /tmp/logs {paths}
-            find /tmp/logs -name '*-log.*' -exec cat {{}} + >&2
-            """.encode())
+        script = ftracetest_script(kernel, rundir, tests)
         leaks = guest.debug and guest.kmemleak
         checked = f"{REPO}/dev/leaks.sh " if leaks else ""
-        parser = FtracetestOutput(in_order(tests, top), log, result)
-        status = guest.run(f"{checked}bash {rundir}/script", on_output=parser.feed)
+        parser = FtracetestOutput(in_order(tests, rundir / "ftrace/test.d"), log,
+                                  result)
+        status = guest.run(f"{checked}bash {script}", on_output=parser.feed)
     if leaks:
         report.check("no leak found by kmemleak", status == 0, f"see {output}")
     if parser.seen != len(parser.names):
@@ -311,17 +411,13 @@ def plan(args):
     """The suites in order, by name. Those of "make test" are the first base's;
     --all adds what takes longer."""
     ours = Suites(args, args.base)
-    result = {"build": ours.build, "boot": ours.boot, "ftrace": ours.ftrace,
-              "ftrace-debug": ours.ftrace_debug, "ftrace-leaks": ours.ftrace_leaks}
+    result = ours.plan()
     if args.all:
         result["ftrace-stock"] = ours.ftrace_stock
     if args.all and not args.ksrc and args.base != "mainline":
         mainline = Suites(args, "mainline")
-        result |= {f"mainline-{name}": if_reachable(run) for name, run in (
-            ("build", mainline.build), ("boot", mainline.boot),
-            ("ftrace", mainline.ftrace), ("ftrace-debug", mainline.ftrace_debug),
-            ("ftrace-leaks", mainline.ftrace_leaks),
-            ("ftrace-stock", mainline.ftrace_stock))}
+        result |= {f"mainline-{name}": if_reachable(run)
+                   for name, run in mainline.plan().items()}
     return result
 
 
@@ -335,12 +431,19 @@ def if_reachable(run):
     return suite
 
 
+def add_arguments(parser):
+    """What a run of any suite takes."""
+    guests.add_arguments(parser)
+    parser.add_argument("--all", action="store_true", help="also the stock kernel "
+                        "for comparison, mainline, and the long form of the races")
+    parser.add_argument("--case", metavar="GLOB", help="run these KUnit cases only, "
+                        "or this selftest", default=os.environ.get("CASE") or None)
+
+
 def command_line():
     parser = argparse.ArgumentParser(description=__doc__)
     kernel_build.add_arguments(parser, choose=False)
-    guests.add_arguments(parser)
-    parser.add_argument("--all", action="store_true", help="also the stock kernel "
-                        "for comparison, and mainline")
+    add_arguments(parser)
     parser.add_argument("--only", metavar="SUITE", help="run this suite only; "
                         "several with commas between them",
                         default=os.environ.get("ONLY") or None)

@@ -19,6 +19,8 @@ from unittest import mock
 import common
 import guest
 import kernel
+import ktap
+import mutants
 import source
 import test
 
@@ -568,6 +570,49 @@ class Logs(ToolsTest):
                 "[ 0.0] kmemleak: Kernel memory leak detector initialized",
                 "[ 0.0] PCI: if necessary, use \"pci=nocrs\" and report a bug"]
         self.assertEqual(guest.warnings_in("\n".join(bad + fine)), bad)
+
+    def test_kunit_results(self):
+        log = """\
+[    0.1] KTAP version 1
+[    0.1] 1..2
+[    0.1]     KTAP version 1
+[    0.1]     # Subtest: one
+[    0.1]     # module: one
+[    0.1]     1..4
+[    0.1]     ok 1 good
+[    0.1]     # bad: EXPECTATION FAILED at one.c:1
+[    0.1]     not ok 2 bad
+[    0.1]     ok 3 other # SKIP no reason
+[    0.1]         KTAP version 1
+[    0.1]         # Subtest: many
+[    0.1]         ok 1 parameter 0
+[    0.1]     ok 4 many
+[    0.1] # one: pass:2 fail:1 skip:1 total:4
+[    0.1] not ok 1 one
+[    0.1]     KTAP version 1
+[    0.1]     # Subtest: two
+[    0.1]     1..2
+[    0.1]     ok 1 good
+[    0.1] Kernel panic - not syncing
+"""
+        self.assertEqual(ktap.kunit_results(log), [
+            ("one.good", "pass", ""), ("one.bad", "fail", ""),
+            ("one.other", "skip", "no reason"), ("one.many", "pass", ""),
+            ("two.good", "pass", ""), ("two.end", "fail", "1 of 2 cases ended")])
+        self.assertEqual(ktap.kunit_complaints(log),
+                         ["# bad: EXPECTATION FAILED at one.c:1"])
+        self.assertEqual(ktap.kunit_results("[    0.1] no KUnit here"), [])
+
+    def test_every_fault_fits(self):
+        titles = set()
+        for fault in mutants.read_faults():
+            content = (common.REPO / fault.file).read_text()
+            self.assertNotEqual(fault.applied(content), content, fault.title)
+            self.assertNotIn(fault.title, titles)
+            titles.add(fault.title)
+        fault.old = "no such line\n"
+        with self.assertRaisesRegex(common.Failure, "does not fit.*mutants.txt"):
+            fault.applied(content)
 
     def test_ftracetest_output(self):
         results = []

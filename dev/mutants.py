@@ -1,0 +1,170 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""Put small faults into fs/tracefs, one by one, and see which no test notices.
+
+Each fault of dev/mutants.txt is built into a kernel of its own. It is noticed
+if a test fails, if the kernel complains, dies or hangs: the KUnit suite on
+user-mode Linux, which is built and run in seconds; what that does not notice
+goes to a guest with two processors, for KUnit and then for the selftests. The
+unfaulted kernel goes first: it has to pass.
+"""
+
+import argparse
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import guest as guests
+import kernel as kernel_build
+import ktap
+import test
+from common import LOGS, REPO, Failure, cache, clean_env, main, write_file
+
+FAULTS = REPO / "dev/mutants.txt"
+
+
+class Fault:
+    """A fault: the lines of a file that it replaces, and by what."""
+
+    def __init__(self, text):
+        self.title, self.file, *lines = text.strip("\n").split("\n")
+        self.file = f"fs/tracefs/{self.file}"
+        self.old, self.new = ("".join(f"{line[1:]}\n" for line in lines
+                                      if line.startswith(sign)) for sign in "-+")
+
+    def applied(self, content):
+        # The last line may be the beginning of one.
+        old, new = self.old.rstrip("\n"), self.new.rstrip("\n")
+        if content.count(old) != 1:
+            raise Failure(f"the fault \"{self.title}\" does not fit {self.file}: "
+                          f"its lines are there {content.count(old)} times; "
+                          f"mend {FAULTS.name}")
+        return content.replace(old, new)
+
+
+class Faulty(kernel_build.Kernel):
+    """A kernel with a fault, if there is one."""
+
+    def __init__(self, args, config, fault):
+        super().__init__("eventfs", config, args.base, args.ksrc)
+        if fault:
+            content, mode = self.overlay[fault.file]
+            text = fault.applied(content.decode())
+            self.overlay[fault.file] = text.encode(), mode
+
+
+class UserMode(Faulty):
+    """User-mode Linux, built and run by the kernel's own kunit.py."""
+
+    def __init__(self, args, fault):
+        super().__init__(args, "um", fault)
+
+    def first_failure(self):
+        env = clean_env()
+        env.setdefault("CCACHE_DIR", str(cache() / "ccache"))
+        env["CCACHE_BASEDIR"] = str(self.tree)
+        command = ["tools/testing/kunit/kunit.py", "run", "--kunitconfig=fs/tracefs",
+                   f"--build_dir={self.tree}/out", "--raw_output", "--timeout=120",
+                   "--make_options", "CC=ccache gcc"]
+        with self.locked_tree():
+            self.prepare()
+            done = subprocess.run(command, cwd=self.tree / "src", env=env, check=False,
+                                  stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                  stderr=subprocess.STDOUT, text=True, errors="replace")
+        log = LOGS / "mutants-um.log"
+        write_file(log, done.stdout.encode())
+        if "Building KUnit Kernel ...\n" not in done.stdout or \
+                re.search(r": error: |\*\*\* \[", done.stdout):
+            raise Failure(f"it does not build, see {log}")
+        found = [f"{name} {note}".strip() for name, outcome, note
+                 in ktap.kunit_results(done.stdout) if outcome == "fail"]
+        found += guests.warnings_in(done.stdout)
+        return found[0] if found else None if "1..1" in done.stdout else "it does not boot"
+
+
+class Mutant(Faulty):
+    """A kernel for a guest. Its image is not worth keeping."""
+
+    def __init__(self, args, fault, scratch):
+        super().__init__(args, "release", fault)
+        self.scratch = Path(scratch)
+
+    def image(self):
+        if not (self.scratch / "bzImage").exists():
+            with self.locked_tree() as held:
+                self.prepare()
+                self.build(held)
+                shutil.copy(self.tree / "out/arch/x86/boot/bzImage", self.scratch)
+        return self.scratch
+
+
+class Notes(test.Report):
+    """Remembers what failed instead of printing it."""
+
+    def __init__(self):
+        super().__init__()
+        self.failures = []
+
+    def result(self, name, outcome, note=""):
+        self.tests += 1
+        self.passed += outcome == "pass"
+        if outcome == "fail":
+            self.failures.append(f"{name} {note}".strip())
+
+
+def read_faults():
+    text = FAULTS.read_text(encoding="utf-8")
+    return [Fault(part) for part in re.split(r"^= ", text, flags=re.MULTILINE)[1:]]
+
+
+def first_failure(args, fault):
+    """What notices the fault, or None."""
+    found = UserMode(args, fault).first_failure()
+    if found:
+        return found
+    with tempfile.TemporaryDirectory(prefix="eventfs-mutant-") as scratch:
+        mutant = Mutant(args, fault, scratch)
+        mutant.image()
+        suites = test.Suites(args, args.base)
+        for run in (suites.run_kunit, suites.run_selftests):
+            notes = Notes()
+            try:
+                run(notes, mutant, suites.machine)
+            except Failure as failure:
+                return str(failure).split(";", maxsplit=1)[0]
+            if notes.failures:
+                return notes.failures[0]
+            if not notes.passed:
+                raise Failure(f"no test ran, see {LOGS}")
+    return None
+
+
+def command_line():
+    parser = argparse.ArgumentParser(description=__doc__)
+    kernel_build.add_arguments(parser, choose=False)
+    test.add_arguments(parser)
+    parser.add_argument("faults", nargs="*", metavar="WORDS",
+                        help="only faults with these words in their title")
+    args = parser.parse_args()
+    faults = [fault for fault in read_faults()
+              if not args.faults or any(words in fault.title for words in args.faults)]
+    if not faults:
+        raise Failure("no fault has such a title")
+    failure = first_failure(args, None)
+    if failure:
+        raise Failure(f"the kernel without a fault fails: {failure}")
+    unnoticed = 0
+    for fault in faults:
+        noticed = first_failure(args, fault)
+        unnoticed += noticed is None
+        print(f"{'noticed' if noticed else 'UNNOTICED':10} {fault.title}"
+              + (f"  ({noticed})" if noticed else ""), flush=True)
+    print(f"{len(faults)} faults, {unnoticed} unnoticed")
+    return 1 if unnoticed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(command_line))
