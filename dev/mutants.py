@@ -123,7 +123,7 @@ def read_faults():
 def first_failure(args, fault):
     """What notices the fault, or None."""
     found = UserMode(args, fault).first_failure()
-    if found:
+    if found or args.quick:
         return found
     with tempfile.TemporaryDirectory(prefix="eventfs-mutant-") as scratch:
         mutant = Mutant(args, fault, scratch)
@@ -146,6 +146,8 @@ def command_line():
     parser = argparse.ArgumentParser(description=__doc__)
     kernel_build.add_arguments(parser, choose=False)
     test.add_arguments(parser)
+    parser.add_argument("--quick", action="store_true",
+                        help="KUnit on user-mode Linux only")
     parser.add_argument("faults", nargs="*", metavar="WORDS",
                         help="only faults with these words in their title")
     args = parser.parse_args()

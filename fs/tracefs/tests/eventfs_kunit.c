@@ -1530,6 +1530,15 @@ static void unusual_name_is_taken(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, ek_list(test, "events", 16, 16)->nr, 2 + EK_NR_FILES + 3);
 }
 
+/* Fails without: the test for the length in eventfs_lookup(). */
+static void longer_name_is_not_looked_up(struct kunit *test)
+{
+	char name[sizeof("events/") + NAME_MAX + 1] = "events/";
+
+	memset(name + strlen(name), 'a', NAME_MAX + 1);
+	EK_EXPECT_PROBE(test, name, 0, -ENAMETOOLONG);
+}
+
 /* Fails without: one of the searches in eventfs_publish(). */
 static void taken_name_is_refused(struct kunit *test)
 {
@@ -1926,7 +1935,11 @@ static void attributes_survive_reclaim(struct kunit *test)
 		ek_reclaim(test);
 		EK_EXPECT_UNCACHED(test, "events/sys");
 	}
-	/* Its neighbours are as they were. */
+	/* What is set on one leaves the others alone. */
+	attr = (struct iattr) { .ia_valid = ATTR_MODE, .ia_mode = EK_MODE };
+	KUNIT_EXPECT_EQ(test, ek_set(test, "events/sys/event/enable", &attr), 0);
+	KUNIT_EXPECT_EQ(test, __kuid_val(ek_stat(test, "events/sys/event/format").uid), 1234);
+	KUNIT_EXPECT_EQ(test, __kuid_val(ek_stat(test, "events/sys/event").uid), 1234);
 	KUNIT_EXPECT_NE(test, __kuid_val(ek_stat(test, "events/sys/event/enable").uid), 1234);
 	KUNIT_EXPECT_EQ(test, ek_stat(test, "events/sys/event/enable").mode, S_IFREG | EK_MODE);
 }
@@ -2021,6 +2034,124 @@ static void owner_follows_the_mount_until_set(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, ek_remount("gid=22"), 0);
 	ek_expect_uid(test, "events/sys/event/enable", 14);
 	ek_expect_uid(test, "events/sys/event/format", 13);
+	KUNIT_EXPECT_EQ(test, ek_remount(""), 0);
+	ek_expect_uid(test, "events/sys/event/enable", 14);
+	KUNIT_EXPECT_EQ(test, __kgid_val(ek_stat(test, "events/sys/event/enable").gid), 22);
+}
+
+KUNIT_DEFINE_ACTION_WRAPPER(ek_put_cred, put_cred, const struct cred *);
+
+/* Somebody who may do only what owner, group and mode allow */
+static const struct cred *ek_new_user(struct kunit *test, unsigned int uid)
+{
+	struct cred *cred = prepare_creds();
+
+	KUNIT_ASSERT_NOT_NULL(test, cred);
+	KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, ek_put_cred, cred), 0);
+	cred->fsuid = KUIDT_INIT(uid);
+	cred->fsgid = KGIDT_INIT(uid);
+	cap_clear(cred->cap_effective);
+	return cred;
+}
+
+static int ek_permission_of(const struct cred *user, const struct path *path, int mask)
+{
+	const struct cred *old = override_creds(user);
+	int error = inode_permission(mnt_idmap(path->mnt), d_inode(path->dentry), mask);
+
+	revert_creds(old);
+	return error;
+}
+
+static int ek_set_as(const struct cred *user, const struct path *path, const struct iattr *attr)
+{
+	const struct cred *old = override_creds(user);
+	int error = ek_set_path(path, attr);
+
+	revert_creds(old);
+	return error;
+}
+
+/*
+ * Whoever asks first after a change is told by the new owner. Fails without:
+ * tracefs_refresh_owner() in tracefs_permission(), in tracefs_setattr(); with a
+ * short cut in the former that is taken too often.
+ */
+static void permission_follows_the_owner(struct kunit *test)
+{
+	const struct cred *user = ek_new_user(test, 77);
+	struct iattr attr = { .ia_valid = ATTR_MODE, .ia_mode = EK_MODE };
+	struct path file, dir;
+	struct ek_dir *sys;
+
+	ek_save_owners(test);
+	ek_create_event(test, &sys);
+	KUNIT_EXPECT_EQ(test, ek_remount("uid=0,gid=0"), 0);
+	ek_hold(test, "events/sys/event/enable", &file);
+	ek_hold(test, "events/sys/event", &dir);
+
+	KUNIT_EXPECT_EQ(test, ek_permission_of(user, &file, MAY_READ), -EACCES);
+	KUNIT_EXPECT_EQ(test, ek_set_as(user, &file, &attr), -EPERM);
+	KUNIT_EXPECT_EQ(test, ek_remount("uid=77"), 0);
+	KUNIT_EXPECT_EQ(test, ek_permission_of(user, &file, MAY_WRITE), 0);
+	KUNIT_EXPECT_EQ(test, ek_remount("uid=78"), 0);
+	KUNIT_EXPECT_EQ(test, ek_set_as(user, &file, &attr), -EPERM);
+	KUNIT_EXPECT_EQ(test, ek_remount("gid=77"), 0);
+	KUNIT_EXPECT_EQ(test, ek_permission_of(user, &file, MAY_READ), 0);
+	KUNIT_EXPECT_EQ(test, ek_permission_of(user, &file, MAY_WRITE), -EACCES);
+	KUNIT_EXPECT_EQ(test, ek_remount("uid=77"), 0);
+	KUNIT_EXPECT_EQ(test, ek_set_as(user, &file, &attr), 0);
+
+	/* All may search a directory, until its owner thinks otherwise. */
+	KUNIT_EXPECT_EQ(test, ek_remount("uid=0,gid=0"), 0);
+	KUNIT_EXPECT_EQ(test, ek_permission_of(user, &dir, MAY_EXEC), 0);
+	KUNIT_EXPECT_EQ(test, ek_permission_of(user, &dir, MAY_WRITE), -EACCES);
+	attr.ia_mode = 0700;
+	KUNIT_EXPECT_EQ(test, ek_set_path(&dir, &attr), 0);
+	KUNIT_EXPECT_EQ(test, ek_permission_of(user, &dir, MAY_EXEC), -EACCES);
+	path_put(&file);
+	path_put(&dir);
+}
+
+/* Fails without: clearing what an inode's memory had from the one before. */
+static void static_file_starts_afresh(struct kunit *test)
+{
+	enum { NR = 64 };
+	struct ek_fixture *fixture = test->priv;
+	struct iattr attr = ek_owner(ATTR_UID, 15);
+	char name[16];
+	struct ek_dir *sys;
+
+	ek_save_owners(test);
+	for (int i = 0; i < NR; i++) {
+		snprintf(name, sizeof(name), "sys%d", i);
+		sys = ek_create(test, fixture->events, name);
+		ek_remove(sys);
+	}
+	sys = ek_create(test, fixture->events, "sys");
+	for (int i = 0; i < NR; i++) {
+		snprintf(name, sizeof(name), "event%d", i);
+		ek_create(test, sys, name);
+	}
+	ek_list(test, "events/sys", 128, 16);
+	KUNIT_EXPECT_EQ(test, ek_set(test, "events/sys/event1/enable", &attr), 0);
+	for (int i = 0; i < NR; i++) {
+		char path[] = "events/sys/event00/enable";
+
+		snprintf(path, sizeof(path), "events/sys/event%d/enable", i);
+		EK_EXPECT_FOUND(test, path);
+	}
+	ek_remove(sys);
+	/* Inodes are freed after a grace period. */
+	rcu_barrier();
+
+	KUNIT_EXPECT_EQ(test, ek_remount("uid=16"), 0);
+	for (int i = 0; i < NR; i++) {
+		snprintf(name, sizeof(name), "static%d", i);
+		KUNIT_EXPECT_NOT_NULL(test, tracefs_create_file(name, 0444, fixture->top,
+								NULL, NULL));
+		ek_expect_uid(test, name, 16);
+	}
 }
 
 enum { EK_OWNER_ROUNDS = 30 };
@@ -2581,6 +2712,7 @@ static struct kunit_case ek_cases[] = {
 	KUNIT_CASE(two_trees_stand_side_by_side),
 	KUNIT_CASE(bad_name_is_refused),
 	KUNIT_CASE(unusual_name_is_taken),
+	KUNIT_CASE(longer_name_is_not_looked_up),
 	KUNIT_CASE(taken_name_is_refused),
 	KUNIT_CASE(bad_parent_is_refused),
 	KUNIT_CASE(bad_size_is_refused),
@@ -2594,6 +2726,8 @@ static struct kunit_case ek_cases[] = {
 	KUNIT_CASE(attributes_survive_reclaim),
 	KUNIT_CASE(truncation_changes_nothing),
 	KUNIT_CASE(owner_follows_the_mount_until_set),
+	KUNIT_CASE(permission_follows_the_owner),
+	KUNIT_CASE(static_file_starts_afresh),
 	KUNIT_CASE(chown_and_remount_agree),
 	KUNIT_CASE(directory_changes_when_a_child_comes_or_goes),
 	KUNIT_CASE(set_time_holds_until_the_next_change),
