@@ -86,15 +86,24 @@ class Machine:
         self.accel = "tcg" if icount else accel
         self.timeout = int(timeout)
 
+    def kvm(self, image):
+        return self.accel == "kvm" or self.accel == "auto" and kvm_works(image)
+
+    def clock(self, image):
+        """What the guest's kernel is told of its clock. Under TCG it is the
+        host's TSC, or the count of instructions, and the only one that is finer
+        than a tick; measured on a busy host its rate is often not found."""
+        khz = 1000000 if self.icount else host_tsc_khz()
+        if self.kvm(image) or not khz:
+            return []
+        return ["tsc=reliable", f"tsc_early_khz={khz}"]
+
     def arguments(self, image, debug):
-        accel = self.accel
-        if accel == "auto":
-            accel = "kvm" if kvm_works(image) else "tcg"
         words = ["-m", self.mem or ("2G" if debug else "1G"),
                  # A socket each: the table of processors that this kernel reads
                  # names one processor of a socket.
                  "-smp", f"{self.smp},sockets={self.smp}"]
-        if accel == "kvm":
+        if self.kvm(image):
             return words + ["-accel", "kvm", "-cpu", "host"]
         # Five levels of page tables only make TCG slower.
         words += ["-cpu", "max,la57=off"]
@@ -102,6 +111,16 @@ class Machine:
             return words + ["-accel", "tcg,thread=single", "-seed", "1",
                             "-icount", "shift=0,sleep=off", "-rtc", "clock=vm"]
         return words + ["-accel", "tcg,thread=multi"]
+
+
+def host_tsc_khz():
+    """The rate of the host's TSC, or None: where frequencies change, what the
+    host says is another one."""
+    if Path("/sys/devices/system/cpu/cpu0/cpufreq").exists():
+        return None
+    cpuinfo = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
+    match = re.search(r"^cpu MHz\s*: (\d+)\.(\d{3})", cpuinfo, re.MULTILINE)
+    return int(match[1] + match[2]) if match else None
 
 
 def kvm_works(image):
@@ -230,6 +249,7 @@ class Guest:
                   "oops=panic", "ro", "root=/dev/root", "rootfstype=9p",
                   "rootflags=trans=virtio,version=9p2000.L,msize=262144,cache=loose",
                   f"init={REPO}/dev/init.sh", f"eventfs_run={rundir}"]
+        append += self.machine.clock(self.image)
         # KUnit's suites would run at each boot; v6.12 has no kunit.autorun yet.
         append += (["kunit.enable=1", "kunit.autorun=1",
                     f"kunit.filter_glob={self.kunit}"]

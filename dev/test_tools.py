@@ -462,6 +462,13 @@ class Guests(ToolsTest):
                 self.said = [call.args[0] for call in said.call_args_list]
         return status, output[1], output[2]
 
+    def test_clock_of_the_guest(self):
+        self.assertEqual(guest.Machine(icount=True).clock(self.top),
+                         ["tsc=reliable", "tsc_early_khz=1000000"])
+        with mock.patch.object(guest, "host_tsc_khz", return_value=None):
+            self.assertEqual(self.machine.clock(self.top), [])
+        self.assertEqual(guest.Machine(accel="kvm").clock(self.top), [])
+
     def test_output_and_status_come_out(self):
         result = self.boot("os.write(port['out'], b'o\\0\\xff' + command.encode())\n"
                            "os.write(port['err'], b'e')\n"
