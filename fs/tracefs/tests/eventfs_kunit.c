@@ -101,12 +101,14 @@ struct ek_dir {
  * @events: the directory "events" in it, NULL once a case has removed it
  * @dirs: all directories
  * @inodes: how many inodes eventfs had before
+ * @all_inodes: and all of tracefs
  */
 struct ek_fixture {
 	struct dentry *top;
 	struct ek_dir *events;
 	struct list_head dirs;
 	unsigned int inodes;
+	unsigned int all_inodes;
 };
 
 static struct vfsmount *ek_mnt;
@@ -268,7 +270,8 @@ static void ek_remove_events(struct kunit *test, struct ek_dir *any)
 	fixture->events = NULL;
 }
 
-static unsigned int ek_count_inodes(void)
+/* How many inodes there are with one of @flags, or with 0 in all */
+static unsigned int ek_count_inodes(u32 flags)
 {
 	struct super_block *sb = ek_mnt->mnt_sb;
 	struct inode *inode;
@@ -276,7 +279,7 @@ static unsigned int ek_count_inodes(void)
 
 	spin_lock(&sb->s_inode_list_lock);
 	list_for_each_entry(inode, &sb->s_inodes, i_sb_list)
-		nr += !!(get_tracefs(inode)->flags & TRACEFS_EVENT);
+		nr += !flags || get_tracefs(inode)->flags & flags;
 	spin_unlock(&sb->s_inode_list_lock);
 	return nr;
 }
@@ -286,7 +289,7 @@ static unsigned int ek_inodes(struct kunit *test)
 {
 	struct ek_fixture *fixture = test->priv;
 
-	return ek_count_inodes() - fixture->inodes;
+	return ek_count_inodes(TRACEFS_EVENT) - fixture->inodes;
 }
 
 /* What memory pressure does: drop all that nobody uses. */
@@ -664,7 +667,8 @@ static int ek_init(struct kunit *test)
 	INIT_LIST_HEAD(&fixture->dirs);
 	test->priv = fixture;
 
-	fixture->inodes = ek_count_inodes();
+	fixture->inodes = ek_count_inodes(TRACEFS_EVENT);
+	fixture->all_inodes = ek_count_inodes(0);
 	fixture->top = tracefs_create_dir("eventfs_kunit", NULL);
 	KUNIT_ASSERT_NOT_NULL(test, fixture->top);
 	events = ek_new_dir(test);
@@ -704,6 +708,7 @@ static void ek_exit(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, atomic_read(&dir->late), 0);
 	}
 	KUNIT_EXPECT_EQ(test, ek_inodes(test), 0);
+	KUNIT_EXPECT_EQ(test, ek_count_inodes(0), fixture->all_inodes);
 }
 
 static int ek_suite_init(struct kunit_suite *suite)
@@ -1132,6 +1137,30 @@ static void removal_waits_for_lookup(struct kunit *test)
 	path_put(&lookup->path);
 	KUNIT_EXPECT_TRUE(test, ek_is_released(event));
 	KUNIT_EXPECT_EQ(test, ek_inodes(test), 2);
+}
+
+/* Fails without: eventfs_drain() for what is below the directory that is removed. */
+static void removal_waits_for_lookup_below(struct kunit *test)
+{
+	struct ek_work *lookup, *remove;
+	struct ek_dir *sys, *event;
+	struct path held;
+
+	event = ek_create_event(test, &sys);
+	ek_hold(test, "events/sys/event", &held);
+	lookup = ek_enter_gate(test, &event->gate, "events/sys/event/gate");
+	remove = ek_start(test, ek_do_remove, sys, NULL);
+	ek_wait_dead(test, &held);
+	KUNIT_EXPECT_EQ(test, wait_for_completion_timeout(&remove->done, EK_MOMENT), 0);
+
+	ek_open_gate(&event->gate);
+	ek_join(remove);
+	path_put(&held);
+	KUNIT_ASSERT_EQ(test, ek_join(lookup), 0);
+	path_put(&lookup->path);
+	KUNIT_EXPECT_TRUE(test, ek_is_released(event));
+	KUNIT_EXPECT_TRUE(test, ek_is_released(sys));
+	KUNIT_EXPECT_EQ(test, ek_inodes(test), 1);
 }
 
 /* List a directory in one go, but for the reader of @dir being stuck. */
@@ -2699,6 +2728,7 @@ static struct kunit_case ek_cases[] = {
 	KUNIT_CASE(removed_while_a_file_is_open),
 	KUNIT_CASE(removed_while_a_directory_is_open),
 	KUNIT_CASE(removal_waits_for_lookup),
+	KUNIT_CASE(removal_waits_for_lookup_below),
 	KUNIT_CASE(removal_waits_for_listing),
 	KUNIT_CASE(removal_drops_what_is_below_a_stale_name),
 	KUNIT_CASE(what_is_let_go_during_removal_goes),
