@@ -83,7 +83,9 @@ class ToolsTest(unittest.TestCase):
     def start(self, *words, **env):
         return subprocess.Popen(
             [sys.executable, *map(str, words)], env={**self.env, **env}, text=True,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            # Whoever runs the tests in the background has SIGINT ignored.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
 
     def build(self, *words, **env):
         return self.start(DEV / "kernel.py", "--kernel", "stock",
