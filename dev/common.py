@@ -25,7 +25,6 @@ BUILD_PROGRAMS = {
     "ccache": "ccache", "/usr/include/libelf.h": "libelf-dev",
 }
 GUEST_PROGRAMS = {"qemu-system-x86_64": "qemu-system-x86"}
-COVERAGE_PROGRAMS = {"cpio": "cpio"}
 # What upstream's tests skip themselves without.
 TEST_PROGRAMS = {"ping": "iputils-ping", "ip": "iproute2"}
 

@@ -7,18 +7,23 @@ with counts are in build/coverage."""
 import argparse
 import re
 import shutil
-import subprocess
 import sys
 
 import guest as guests
 import kernel as kernel_build
 import test
-from common import BUILD, COVERAGE_PROGRAMS, LOGS, Failure, main, need, run
+from common import BUILD, LOGS, Failure, main, run
 
 MAKEFILE = "fs/tracefs/Makefile"
 COUNTED = ("event_inode", "inode")
-# Unpacked by cpio, as the sizes of these files are not known before the end.
-DUMP = "cd /sys/kernel/debug/gcov && find . -path '*/fs/tracefs/*.gcda' | cpio -o -H newc"
+# These files have no size before they are read, so tar gets copies.
+DUMP = """
+    cd /sys/kernel/debug/gcov && mkdir /tmp/counts
+    for file in $(find . -path '*/fs/tracefs/*.gcda'); do
+        cat "$file" >"/tmp/counts/${file##*/}"
+    done
+    tar -C /tmp/counts -c .
+    """
 
 
 class Counting(kernel_build.Kernel):
@@ -36,27 +41,23 @@ def collect(args, kernel, counts):
     guest = suites.guest("coverage", kernel, kunit="*")
     output = LOGS / f"{guest.name}.txt"
     with guests.run_directory() as rundir, open(output, "wb") as log, \
-            open(counts / "counts.cpio", "wb") as archive:
+            open(counts / "counts.tar", "wb") as archive:
         races = test.races_script(kernel, rundir, args)
         shell = test.ftracetest_script(kernel, rundir, test.our_tests(args))
-        guest.run(f"{{ bash {races}; bash {shell}; }} >&2; {DUMP}",
+        guest.run(f"{{ bash {races}; bash {shell}; }} >&2\n{DUMP}",
                   on_output=lambda fd, data: (archive if fd == 1 else log).write(data))
-    with open(counts / "counts.cpio", "rb") as archive:
-        if subprocess.run(["cpio", "-idm", "--quiet", "--no-absolute-filenames"],
-                          cwd=counts, stdin=archive, check=False).returncode:
-            raise Failure(f"the guest handed out no counts, see {output}")
+    run(["tar", "-xf", counts / "counts.tar", "-C", counts],
+        f"the guest handed out no counts, see {output}")
 
 
 def summarise(kernel, counts):
     """gcov's figures, and the lines that were never reached."""
     out = kernel.tree / "out"
     for name in COUNTED:
-        found = list(counts.rglob(f"{name}.gcda"))
-        if len(found) != 1:
+        if not (counts / f"{name}.gcda").exists():
             raise Failure(f"there are no counts of {name}.c")
-        shutil.copy(out / f"fs/tracefs/{name}.gcno", found[0].parent)
-        text = run(["gcov", "-b", "-c", "-o", found[0].parent, found[0]], "gcov",
-                   cwd=counts)
+        shutil.copy(out / f"fs/tracefs/{name}.gcno", counts)
+        text = run(["gcov", "-b", "-c", f"{name}.gcda"], "gcov", cwd=counts)
         for part in text.split("\n\n"):
             if f"fs/tracefs/{name}.c'" in part.partition("\n")[0]:
                 figures = re.findall(r"(Lines executed|Branches executed|"
@@ -74,7 +75,6 @@ def command_line():
     kernel_build.add_arguments(parser, choose=False)
     test.add_arguments(parser)
     args = parser.parse_args()
-    need(COVERAGE_PROGRAMS)
     kernel = Counting(args)
     kernel.image()
     counts = BUILD / "coverage"
