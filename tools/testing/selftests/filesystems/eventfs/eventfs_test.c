@@ -628,7 +628,9 @@ enum role {
  * @judged: the last step of each slot that it was judge of
  * @sure: how often it met a name that neither came nor went meanwhile
  * @held: how often it held something open until it was gone
+ * @seed: of its random choices, the same in each run
  * @started: there is a thread to join
+ * @thread: that thread
  */
 struct worker {
 	struct race *race;
