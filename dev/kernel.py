@@ -144,10 +144,15 @@ class Kernel:
         return ["make", "-C", str(self.tree / "src"), f"O={self.tree}/out",
                 f"-j{jobs}", f"CC={compiler}", *MAKE_FLAGS, *words]
 
-    def build(self, held):
+    def build_env(self):
+        """The environment of this kernel's build, with a ccache for all trees."""
         env = clean_env()
         env.setdefault("CCACHE_DIR", str(cache() / "ccache"))
         env["CCACHE_BASEDIR"] = str(self.tree)
+        return env
+
+    def build(self, held):
+        env = self.build_env()
         (self.tree / "out").mkdir(exist_ok=True)
         self.configure(env)
         compile_kernel(self, env, held)

@@ -21,7 +21,7 @@ import guest as guests
 import kernel as kernel_build
 import ktap
 import test
-from common import LOGS, REPO, Failure, cache, clean_env, main, write_file
+from common import LOGS, REPO, Failure, main, write_file
 
 FAULTS = REPO / "dev/mutants.txt"
 
@@ -65,15 +65,13 @@ class UserMode(Faulty):
         super().__init__(args, "um", fault)
 
     def first_failure(self):
-        env = clean_env()
-        env.setdefault("CCACHE_DIR", str(cache() / "ccache"))
-        env["CCACHE_BASEDIR"] = str(self.tree)
         command = ["tools/testing/kunit/kunit.py", "run", "--kunitconfig=fs/tracefs",
                    f"--build_dir={self.tree}/out", "--raw_output", "--timeout=120",
                    "--make_options", "CC=ccache gcc"]
         with self.locked_tree():
             self.prepare()
-            done = subprocess.run(command, cwd=self.tree / "src", env=env, check=False,
+            done = subprocess.run(command, cwd=self.tree / "src", check=False,
+                                  env=self.build_env(),
                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                   stderr=subprocess.STDOUT, text=True, errors="replace")
         log = LOGS / "mutants-um.log"
