@@ -4,9 +4,9 @@
 
 Each fault of dev/mutants.txt is built into a kernel of its own. It is noticed
 if a test fails, if the kernel complains, dies or hangs: the KUnit suite on
-user-mode Linux, which is built and run in seconds; what that does not notice
-goes to a guest with two processors, for KUnit and then for the selftests. The
-unfaulted kernel goes first: it has to pass.
+user-mode Linux, which is built and run in seconds. What that does not notice
+goes to guests: KUnit with two processors, KUnit on the debug kernel with its
+scan for leaks, the selftests. The unfaulted kernel goes first: it has to pass.
 """
 
 import argparse
@@ -88,9 +88,10 @@ class UserMode(Faulty):
 class Mutant(Faulty):
     """A kernel for a guest. Its image is not worth keeping."""
 
-    def __init__(self, args, fault, scratch):
-        super().__init__(args, "release", fault)
-        self.scratch = Path(scratch)
+    def __init__(self, args, config, fault, scratch):
+        super().__init__(args, config, fault)
+        self.scratch = Path(scratch, config)
+        self.scratch.mkdir()
 
     def image(self):
         if not (self.scratch / "bzImage").exists():
@@ -126,13 +127,16 @@ def first_failure(args, fault):
     if found or args.quick:
         return found
     with tempfile.TemporaryDirectory(prefix="eventfs-mutant-") as scratch:
-        mutant = Mutant(args, fault, scratch)
-        mutant.image()
+        release, debug = (Mutant(args, config, fault, scratch)
+                          for config in ("release", "debug"))
         suites = test.Suites(args, args.base)
-        for run in (suites.run_kunit, suites.run_selftests):
+        for run, kernel, machine in ((suites.run_kunit, release, suites.machine),
+                                     (suites.run_kunit, debug, suites.single),
+                                     (suites.run_selftests, release, suites.machine)):
             notes = Notes()
+            kernel.image()
             try:
-                run(notes, mutant, suites.machine)
+                run(notes, kernel, machine)
             except Failure as failure:
                 return str(failure).split(";", maxsplit=1)[0]
             if notes.failures:

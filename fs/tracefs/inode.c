@@ -51,6 +51,8 @@
 #include <linux/spinlock.h>
 #include <linux/tracefs.h>
 
+#include <kunit/visibility.h>
+
 #include "internal.h"
 
 #define TRACEFS_ROOT_INO	1	/* ids start at 1, so the least number made of one is 256 */
@@ -124,9 +126,11 @@ struct tracefs_owner {
 
 static struct kmem_cache *tracefs_inode_cache __ro_after_init;
 static struct vfsmount *tracefs_mount;
-static int tracefs_mount_count;
 static bool tracefs_registered __ro_after_init;
-static DEFINE_IDA(tracefs_ids);
+
+/* Objects and what each of them holds; tests see if it is given back. */
+VISIBLE_IF_KUNIT int tracefs_mount_count;
+VISIBLE_IF_KUNIT DEFINE_IDA(tracefs_ids);
 
 /* Both set once at boot, together with the directory that uses them */
 static int (*tracefs_instance_mkdir)(const char *name) __ro_after_init;

@@ -11,6 +11,7 @@
 #include <linux/rcupdate.h>
 
 struct eventfs_inode;
+struct ida;
 
 /*
  * An inode number is an id, unique among all living objects of the mount,
@@ -121,5 +122,11 @@ int eventfs_set_attr(struct mnt_idmap *idmap, struct inode *inode,
 void eventfs_fill_stat(const struct inode *inode, struct kstat *stat);
 void eventfs_evict(struct inode *inode);
 int eventfs_init(void);
+
+#if IS_ENABLED(CONFIG_KUNIT)
+/* inode.c, for the tests */
+extern int tracefs_mount_count;
+extern struct ida tracefs_ids;
+#endif
 
 #endif /* _TRACEFS_INTERNAL_H */

@@ -9,8 +9,8 @@
  *
  * What holds for every case is checked by ek_exit(), when the tree is gone:
  * each entry with a release had it called once if its directory was created
- * and never if not, no callback ended after the removal had returned, and no
- * inode is left.
+ * and never if not, no callback ended after the removal had returned, no inode
+ * is left, and every pin of the mount and every id was given back.
  *
  * LOOKUP_CACHED asks what a walk under RCU finds in the cache: 0 for a name
  * that is there, -ENOENT for a miss, -EAGAIN for what is not cached or stale.
@@ -19,12 +19,14 @@
  * out of event_inode.c or inode.c, makes it fail.
  */
 #include <kunit/test.h>
+#include <linux/bitops.h>
 #include <linux/completion.h>
 #include <linux/cred.h>
 #include <linux/dcache.h>
 #include <linux/debugfs.h>
 #include <linux/file.h>
 #include <linux/fs.h>
+#include <linux/idr.h>
 #include <linux/jiffies.h>
 #include <linux/list.h>
 #include <linux/mount.h>
@@ -32,6 +34,8 @@
 #include <linux/path.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
+#include <linux/sched/mm.h>
+#include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/sort.h>
 #include <linux/spinlock.h>
@@ -102,6 +106,8 @@ struct ek_dir {
  * @dirs: all directories
  * @inodes: how many inodes eventfs had before
  * @all_inodes: and all of tracefs
+ * @pins: how many pins its mount had
+ * @id: the id that was next
  */
 struct ek_fixture {
 	struct dentry *top;
@@ -109,6 +115,8 @@ struct ek_fixture {
 	struct list_head dirs;
 	unsigned int inodes;
 	unsigned int all_inodes;
+	int pins;
+	int id;
 };
 
 static struct vfsmount *ek_mnt;
@@ -290,6 +298,30 @@ static unsigned int ek_inodes(struct kunit *test)
 	struct ek_fixture *fixture = test->priv;
 
 	return ek_count_inodes(TRACEFS_EVENT) - fixture->inodes;
+}
+
+static int ek_next_id(void)
+{
+	int id = tracefs_get_id();
+
+	if (id > 0)
+		tracefs_put_id(id);
+	return id;
+}
+
+/* Ids are handed out in turn. One that can be had again was given back. */
+static unsigned int ek_kept_ids(int from)
+{
+	int next = ek_next_id();
+	unsigned int kept = 0;
+
+	for (int id = from; id < next; id++) {
+		if (ida_alloc_range(&tracefs_ids, id, id, GFP_KERNEL) == id)
+			ida_free(&tracefs_ids, id);
+		else
+			kept++;
+	}
+	return kept;
 }
 
 /* What memory pressure does: drop all that nobody uses. */
@@ -669,6 +701,9 @@ static int ek_init(struct kunit *test)
 
 	fixture->inodes = ek_count_inodes(TRACEFS_EVENT);
 	fixture->all_inodes = ek_count_inodes(0);
+	fixture->pins = READ_ONCE(tracefs_mount_count);
+	fixture->id = ek_next_id();
+	KUNIT_ASSERT_GT(test, fixture->id, 0);
 	fixture->top = tracefs_create_dir("eventfs_kunit", NULL);
 	KUNIT_ASSERT_NOT_NULL(test, fixture->top);
 	events = ek_new_dir(test);
@@ -709,6 +744,8 @@ static void ek_exit(struct kunit *test)
 	}
 	KUNIT_EXPECT_EQ(test, ek_inodes(test), 0);
 	KUNIT_EXPECT_EQ(test, ek_count_inodes(0), fixture->all_inodes);
+	KUNIT_EXPECT_EQ(test, READ_ONCE(tracefs_mount_count), fixture->pins);
+	KUNIT_EXPECT_EQ(test, ek_kept_ids(fixture->id), 0);
 }
 
 static int ek_suite_init(struct kunit_suite *suite)
@@ -1824,9 +1861,8 @@ static int ek_compare_hash(const void *a, const void *b)
 
 /*
  * Among 2^14 names, about eight pairs are expected whose hashes agree in 24
- * bits. What a directory does with more names of one hash than there are
- * positions for is not tried: it takes too long to find them. Fails without:
- * the bits that separate equal hashes, or the comparison of names.
+ * bits. Fails without: the bits that separate equal hashes, or the comparison of
+ * names.
  */
 static void names_of_equal_hash_are_told_apart(struct kunit *test)
 {
@@ -1884,6 +1920,63 @@ static void names_of_equal_hash_are_told_apart(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, ek_listed(scan, twin_b), 1);
 	}
 	KUNIT_EXPECT_GT(test, pairs, 0);
+}
+
+/*
+ * The @number-th name of hash 0, unless it has a byte that no name has. On most
+ * 64-bit machines the hash that fs/namei.c computes has a state of two words,
+ * which each word of the name changes; the first and last state are zeros here:
+ * the second word cancels one of the two, the third the other.
+ */
+static bool ek_twin(u32 number, char name[25])
+{
+	u64 words[3], x, y;
+
+	snprintf(name, 9, "%08x", number);
+	memcpy(&words[0], name, sizeof(words[0]));
+	x = rol64(words[0], 12) + words[0];
+	y = rol64(words[0], 45) * 9;
+	words[1] = x ^ y;
+	words[2] = rol64(y, 12);
+	memcpy(name, words, sizeof(words));
+	name[24] = '\0';
+	return strlen(name) == 24 && !strchr(name, '/');
+}
+
+/* Fails without: the test that ends the search for a free key in eventfs_publish(). */
+static void names_of_equal_hash_are_limited(struct kunit *test)
+{
+	enum { NR = 128 };
+	struct ek_fixture *fixture = test->priv;
+	struct ek_dir *sys = ek_create(test, fixture->events, "sys");
+	struct ek_scan *scan;
+	char path[] = "events/sys/012345678901234567890123";
+	char *name = path + strlen("events/sys/");
+	struct ek_dir *one = NULL;
+	unsigned int nr = 0;
+	u32 i;
+
+	for (i = 0; nr < NR; i++) {
+		if (!ek_twin(i, name))
+			continue;
+		if (full_name_hash(NULL, name, 24))
+			kunit_skip(test, "this machine hashes names in another way");
+		one = ek_create(test, sys, name);
+		EK_EXPECT_FOUND(test, path);
+		nr++;
+	}
+	while (!ek_twin(i, name))
+		i++;
+	KUNIT_EXPECT_EQ(test, ek_try_create(ek_new_dir(test), sys, name), -ENOSPC);
+	EK_EXPECT_ABSENT(test, path);
+	scan = ek_list(test, "events/sys", NR + 16, 16);
+	KUNIT_EXPECT_EQ(test, scan->nr, 2 + EK_NR_FILES + NR);
+
+	/* Another hash has room, and so has this one when a name goes. */
+	ek_create(test, sys, "other");
+	ek_remove(one);
+	ek_create(test, sys, name);
+	EK_EXPECT_FOUND(test, path);
 }
 
 /*
@@ -2020,8 +2113,8 @@ static void ek_save_owners(struct kunit *test)
 	struct kstat stat = ek_stat_path(test, &root);
 
 	KUNIT_ASSERT_NOT_NULL(test, owners);
-	snprintf(owners->options, sizeof(owners->options), "uid=%u,gid=%u",
-		 __kuid_val(stat.uid), __kgid_val(stat.gid));
+	snprintf(owners->options, sizeof(owners->options), "uid=%u,gid=%u,mode=%o",
+		 __kuid_val(stat.uid), __kgid_val(stat.gid), stat.mode & S_IALLUGO);
 	KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, ek_restore_owners, owners), 0);
 }
 
@@ -2066,6 +2159,142 @@ static void owner_follows_the_mount_until_set(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, ek_remount(""), 0);
 	ek_expect_uid(test, "events/sys/event/enable", 14);
 	KUNIT_EXPECT_EQ(test, __kgid_val(ek_stat(test, "events/sys/event/enable").gid), 22);
+}
+
+static void ek_expect_gid(struct kunit *test, const char *name, unsigned int gid)
+{
+	KUNIT_EXPECT_EQ_MSG(test, __kgid_val(ek_stat(test, name).gid), gid, "%s", name);
+}
+
+/*
+ * Static files keep what was set as well. Fails without: tracefs_record_static(),
+ * uid_reset, gid_reset.
+ */
+static void static_owner_follows_the_mount_until_set(struct kunit *test)
+{
+	struct iattr attr = ek_owner(ATTR_UID, 11);
+	struct ek_fixture *fixture = test->priv;
+
+	ek_save_owners(test);
+	KUNIT_ASSERT_NOT_NULL(test, tracefs_create_file("file", 0444, fixture->top, NULL, NULL));
+	KUNIT_EXPECT_EQ(test, ek_remount("uid=10,gid=10"), 0);
+	ek_expect_uid(test, "file", 10);
+	KUNIT_EXPECT_EQ(test, ek_set(test, "file", &attr), 0);
+	attr = ek_owner(ATTR_GID, 12);
+	KUNIT_EXPECT_EQ(test, ek_set(test, "file", &attr), 0);
+	ek_expect_uid(test, "file", 11);
+	ek_expect_gid(test, "file", 12);
+	ek_expect_uid(test, ".", 10);
+	attr = (struct iattr) { .ia_valid = ATTR_MODE, .ia_mode = 0600 };
+	KUNIT_EXPECT_EQ(test, ek_set(test, "file", &attr), 0);
+	KUNIT_EXPECT_EQ(test, ek_stat(test, "file").mode, S_IFREG | 0600);
+
+	KUNIT_EXPECT_EQ(test, ek_remount("gid=13"), 0);
+	ek_expect_uid(test, "file", 11);
+	ek_expect_gid(test, "file", 13);
+	KUNIT_EXPECT_EQ(test, ek_remount("uid=14"), 0);
+	ek_expect_uid(test, "file", 14);
+}
+
+/*
+ * What stands below "instances" has the owner of that, once it was given one,
+ * and until a mount names another. Fails without: the class of an inode,
+ * instances_set.
+ */
+static void instances_have_an_owner_of_their_own(struct kunit *test)
+{
+	struct path root = { .mnt = ek_mnt, .dentry = ek_mnt->mnt_root };
+	const char * const inside[] = { ".", "events", "events/enable" };
+	struct ek_fixture *fixture = test->priv;
+	struct dentry *outside = fixture->top;
+	struct ek_dir *events = ek_new_dir(test);
+	struct path instances;
+	struct dentry *top;
+	struct iattr attr;
+
+	ek_save_owners(test);
+	KUNIT_ASSERT_EQ(test, vfs_path_lookup(root.dentry, root.mnt, "instances", 0, &instances),
+			0);
+	top = tracefs_create_dir("eventfs_kunit", instances.dentry);
+	KUNIT_EXPECT_NOT_NULL(test, top);
+	if (!top)
+		goto put;
+	KUNIT_EXPECT_EQ(test, ek_try_create_events(events, top), 0);
+
+	KUNIT_EXPECT_EQ(test, ek_remount("uid=30,gid=30"), 0);
+	fixture->top = top;
+	for (int i = 0; i < ARRAY_SIZE(inside); i++)
+		ek_expect_uid(test, inside[i], 30);
+
+	/* One of the two; the other goes on following the root. */
+	attr = ek_owner(ATTR_UID, 31);
+	KUNIT_EXPECT_EQ(test, ek_set_path(&instances, &attr), 0);
+	attr = ek_owner(ATTR_UID | ATTR_GID, 32);
+	KUNIT_EXPECT_EQ(test, ek_set_path(&root, &attr), 0);
+	for (int i = 0; i < ARRAY_SIZE(inside); i++) {
+		ek_expect_uid(test, inside[i], 31);
+		ek_expect_gid(test, inside[i], 32);
+	}
+	fixture->top = outside;
+	ek_expect_uid(test, "events/enable", 32);
+
+	attr = ek_owner(ATTR_GID, 33);
+	KUNIT_EXPECT_EQ(test, ek_set_path(&instances, &attr), 0);
+	ek_expect_gid(test, "events/enable", 32);
+	fixture->top = top;
+	ek_expect_gid(test, "events/enable", 33);
+	KUNIT_EXPECT_EQ(test, ek_remount("uid=34,gid=34"), 0);
+	for (int i = 0; i < ARRAY_SIZE(inside); i++) {
+		ek_expect_uid(test, inside[i], 34);
+		ek_expect_gid(test, inside[i], 34);
+	}
+	fixture->top = outside;
+
+	if (events->node)
+		eventfs_remove_events_dir(events->node);
+	tracefs_remove(top);
+put:
+	path_put(&instances);
+}
+
+static const char *ek_options(struct kunit *test)
+{
+	struct super_block *sb = ek_mnt->mnt_sb;
+	struct seq_file m = { .size = 64 };
+
+	m.buf = ek_alloc(test, 1, m.size);
+	KUNIT_EXPECT_EQ(test, sb->s_op->show_options(&m, sb->s_root), 0);
+	return m.buf;
+}
+
+/*
+ * What /proc/mounts says is what was named last, and the mode is the root's
+ * alone. Fails without: mount_uid, mount_gid; the mode in tracefs_reconfigure().
+ */
+static void options_are_told(struct kunit *test)
+{
+	struct path root = { .mnt = ek_mnt, .dentry = ek_mnt->mnt_root };
+	struct iattr attr = ek_owner(ATTR_UID | ATTR_GID, 53);
+	umode_t mode;
+
+	ek_save_owners(test);
+	mode = ek_stat(test, ".").mode;
+	KUNIT_EXPECT_EQ(test, ek_remount("uid=0,gid=0,mode=700"), 0);
+	KUNIT_EXPECT_STREQ(test, ek_options(test), "");
+	KUNIT_EXPECT_EQ(test, ek_remount("uid=51,gid=52"), 0);
+	KUNIT_EXPECT_STREQ(test, ek_options(test), ",uid=51,gid=52");
+	KUNIT_EXPECT_EQ(test, ek_remount("mode=751"), 0);
+	KUNIT_EXPECT_STREQ(test, ek_options(test), ",uid=51,gid=52,mode=751");
+	KUNIT_EXPECT_EQ(test, ek_stat_path(test, &root).mode, S_IFDIR | 0751);
+	KUNIT_EXPECT_EQ(test, ek_stat(test, ".").mode, mode);
+	KUNIT_EXPECT_EQ(test, ek_set_path(&root, &attr), 0);
+	KUNIT_EXPECT_EQ(test, ek_remount(""), 0);
+	KUNIT_EXPECT_STREQ(test, ek_options(test), ",uid=51,gid=52,mode=751");
+
+	KUNIT_EXPECT_EQ(test, ek_remount("uid=none"), -EINVAL);
+	KUNIT_EXPECT_EQ(test, ek_remount("none=1"), -EINVAL);
+	KUNIT_EXPECT_STREQ(test, ek_options(test), ",uid=51,gid=52,mode=751");
+	KUNIT_EXPECT_EQ(test, __kuid_val(ek_stat_path(test, &root).uid), 53);
 }
 
 KUNIT_DEFINE_ACTION_WRAPPER(ek_put_cred, put_cred, const struct cred *);
@@ -2553,20 +2782,26 @@ static void failed_allocation_changes_nothing(struct kunit *test)
 	KUNIT_EXPECT_GE(test, failed, op->least);
 }
 
-/* Fails without: a removal that takes no memory. */
+/* Fails without: a removal, and a last put, that take no memory. */
 static void removal_allocates_nothing(struct kunit *test)
 {
 	struct ek_fixture *fixture = test->priv;
 	struct ek_dir *sys, *event;
+	struct path path;
 
 	event = ek_create_event(test, &sys);
 	EK_EXPECT_FOUND(test, "events/sys/event/format");
 	EK_EXPECT_ABSENT(test, "events/sys/event/none");
 	EK_EXPECT_FOUND(test, "events/sys/format");
+	ek_hold(test, "events/sys/event/enable", &path);
 	ek_failing_begin(test);
 
 	ek_fail_nth(1);
 	ek_remove(event);
+	KUNIT_EXPECT_TRUE(test, ek_fail_end());
+	KUNIT_EXPECT_TRUE(test, ek_is_unreleased(event));
+	ek_fail_nth(1);
+	path_put(&path);
 	KUNIT_EXPECT_TRUE(test, ek_fail_end());
 	KUNIT_EXPECT_TRUE(test, ek_is_released(event));
 	ek_fail_nth(1);
@@ -2575,6 +2810,26 @@ static void removal_allocates_nothing(struct kunit *test)
 	fixture->events = NULL;
 	KUNIT_EXPECT_TRUE(test, ek_is_released(sys));
 	KUNIT_EXPECT_EQ(test, ek_inodes(test), 0);
+}
+
+/*
+ * The last reference may be that of a dentry which memory pressure drops.
+ * Lockdep knows what may be held while memory is reclaimed. Fails, on a kernel
+ * that has it, with a last put that takes the tree's lock.
+ */
+static void last_put_may_come_from_reclaim(struct kunit *test)
+{
+	struct ek_dir *sys, *event;
+	struct path path;
+
+	event = ek_create_event(test, &sys);
+	ek_hold(test, "events/sys/event/format", &path);
+	ek_remove(event);
+	KUNIT_EXPECT_TRUE(test, ek_is_unreleased(event));
+	fs_reclaim_acquire(GFP_KERNEL);
+	path_put(&path);
+	fs_reclaim_release(GFP_KERNEL);
+	KUNIT_EXPECT_TRUE(test, ek_is_released(event));
 }
 
 /*
@@ -2752,11 +3007,15 @@ static struct kunit_case ek_cases[] = {
 	KUNIT_CASE(what_stands_is_listed_once),
 	KUNIT_CASE(inode_numbers_are_unique_and_listed),
 	KUNIT_CASE(names_of_equal_hash_are_told_apart),
+	KUNIT_CASE(names_of_equal_hash_are_limited),
 	KUNIT_CASE_SLOW(many_children_are_served),
 	KUNIT_CASE(attributes_survive_reclaim),
 	KUNIT_CASE(truncation_changes_nothing),
 	KUNIT_CASE(owner_follows_the_mount_until_set),
 	KUNIT_CASE(permission_follows_the_owner),
+	KUNIT_CASE(static_owner_follows_the_mount_until_set),
+	KUNIT_CASE(instances_have_an_owner_of_their_own),
+	KUNIT_CASE(options_are_told),
 	KUNIT_CASE(static_file_starts_afresh),
 	KUNIT_CASE(chown_and_remount_agree),
 	KUNIT_CASE(directory_changes_when_a_child_comes_or_goes),
@@ -2764,6 +3023,7 @@ static struct kunit_case ek_cases[] = {
 	KUNIT_CASE(links_tell_the_living_from_the_dead),
 	KUNIT_CASE_PARAM(failed_allocation_changes_nothing, ek_ops_gen_params),
 	KUNIT_CASE(removal_allocates_nothing),
+	KUNIT_CASE(last_put_may_come_from_reclaim),
 	KUNIT_CASE(lookups_race_removal),
 	KUNIT_CASE(lookups_race_removal_of_the_tree),
 	KUNIT_CASE(lookups_race_creation),
