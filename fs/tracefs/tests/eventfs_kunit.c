@@ -27,11 +27,13 @@
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/idr.h>
+#include <linux/irqflags.h>
 #include <linux/jiffies.h>
 #include <linux/list.h>
 #include <linux/mount.h>
 #include <linux/namei.h>
 #include <linux/path.h>
+#include <linux/preempt.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
 #include <linux/sched/mm.h>
@@ -613,6 +615,7 @@ struct ek_work {
 	struct ek_dir *dir;	/* what it is about */
 	const char *name;
 	struct path path;	/* what it found */
+	struct ek_scan *scan;	/* what it lists into */
 	int error;
 	unsigned int count;
 	bool stop;
@@ -628,8 +631,7 @@ static void ek_run(struct work_struct *work)
 }
 
 /* Not on the stack: a case that is aborted leaves it running until ek_exit(). */
-static struct ek_work *ek_start(struct kunit *test, void (*fn)(struct ek_work *work),
-				struct ek_dir *dir, const char *name)
+static struct ek_work *ek_new_work(struct kunit *test, void (*fn)(struct ek_work *work))
 {
 	struct ek_work *work = kunit_kzalloc(test, sizeof(*work), GFP_KERNEL);
 
@@ -638,8 +640,26 @@ static struct ek_work *ek_start(struct kunit *test, void (*fn)(struct ek_work *w
 	init_completion(&work->done);
 	work->fn = fn;
 	work->test = test;
+	return work;
+}
+
+static struct ek_work *ek_start(struct kunit *test, void (*fn)(struct ek_work *work),
+				struct ek_dir *dir, const char *name)
+{
+	struct ek_work *work = ek_new_work(test, fn);
+
 	work->dir = dir;
 	work->name = name;
+	queue_work(ek_wq, &work->work);
+	return work;
+}
+
+static struct ek_work *ek_start_scan(struct kunit *test, void (*fn)(struct ek_work *work),
+				     struct ek_scan *scan)
+{
+	struct ek_work *work = ek_new_work(test, fn);
+
+	work->scan = scan;
 	queue_work(ek_wq, &work->work);
 	return work;
 }
@@ -2412,35 +2432,27 @@ static void static_file_starts_afresh(struct kunit *test)
 	}
 }
 
-enum { EK_OWNER_ROUNDS = 30 };
-
 static void ek_do_chown(struct ek_work *work)
 {
-	for (int i = 0; i < EK_OWNER_ROUNDS; i++) {
-		struct iattr attr = ek_owner(ATTR_UID, 100 + i);
+	struct iattr attr = ek_owner(ATTR_UID, 100);
 
-		work->error = work->error ?: ek_set(work->test, work->name, &attr);
-		cond_resched();
-	}
+	work->error = ek_set(work->test, work->name, &attr);
 }
 
 static void ek_do_remount(struct ek_work *work)
 {
-	for (int i = 0; i < EK_OWNER_ROUNDS; i++) {
-		char options[16];
-
-		snprintf(options, sizeof(options), "uid=%u", 200 + i);
-		work->error = work->error ?: ek_remount(options);
-		cond_resched();
-	}
+	work->error = ek_remount("uid=200");
 }
 
 /*
- * Fails without: the generation of the defaults; on two CPUs, and with luck,
- * with an owner that is read ahead of i_lock.
+ * One sets an owner while another remounts and somebody walks by: whoever was
+ * first, what the VFS sees is what stat() says. Fails without: the generation of
+ * the defaults; on two CPUs, with an owner that is computed ahead of i_lock, or
+ * is not computed again after setattr_copy().
  */
 static void chown_and_remount_agree(struct kunit *test)
 {
+	enum { ROUNDS = 100 };
 	const char *name = "events/sys/event/format";
 	struct ek_work *chown, *remount;
 	struct ek_dir *sys;
@@ -2449,19 +2461,21 @@ static void chown_and_remount_agree(struct kunit *test)
 	ek_save_owners(test);
 	ek_create_event(test, &sys);
 	ek_hold(test, name, &path);
-	chown = ek_start(test, ek_do_chown, NULL, name);
-	remount = ek_start(test, ek_do_remount, NULL, NULL);
-	while (!completion_done(&chown->done) || !completion_done(&remount->done)) {
-		ek_inode_uid(test, &path);
-		cond_resched();
+	for (int i = 0; i < ROUNDS; i++) {
+		chown = ek_start(test, ek_do_chown, NULL, name);
+		remount = ek_start(test, ek_do_remount, NULL, NULL);
+		while (!completion_done(&chown->done) || !completion_done(&remount->done)) {
+			ek_inode_uid(test, &path);
+			cond_resched();
+		}
+		KUNIT_EXPECT_EQ(test, ek_join(chown), 0);
+		KUNIT_EXPECT_EQ(test, ek_join(remount), 0);
+		KUNIT_EXPECT_EQ(test, ek_inode_uid(test, &path),
+				__kuid_val(ek_stat_path(test, &path).uid));
 	}
-	KUNIT_EXPECT_EQ(test, ek_join(chown), 0);
-	KUNIT_EXPECT_EQ(test, ek_join(remount), 0);
-	KUNIT_EXPECT_EQ(test, ek_inode_uid(test, &path),
-			__kuid_val(ek_stat_path(test, &path).uid));
 	path_put(&path);
 	/* What was never set has what the last remount said. */
-	ek_expect_uid(test, "events/sys/event", 200 + EK_OWNER_ROUNDS - 1);
+	ek_expect_uid(test, "events/sys/event", 200);
 }
 
 /* Fails without: the time of the last change in eventfs_publish(), in eventfs_unpublish(). */
@@ -2793,8 +2807,8 @@ static void removal_allocates_nothing(struct kunit *test)
 	EK_EXPECT_FOUND(test, "events/sys/event/format");
 	EK_EXPECT_ABSENT(test, "events/sys/event/none");
 	EK_EXPECT_FOUND(test, "events/sys/format");
-	ek_hold(test, "events/sys/event/enable", &path);
 	ek_failing_begin(test);
+	ek_hold(test, "events/sys/event/enable", &path);
 
 	ek_fail_nth(1);
 	ek_remove(event);
@@ -2830,6 +2844,40 @@ static void last_put_may_come_from_reclaim(struct kunit *test)
 	path_put(&path);
 	fs_reclaim_release(GFP_KERNEL);
 	KUNIT_EXPECT_TRUE(test, ek_is_released(event));
+}
+
+/*
+ * Whoever walks under RCU may still look at a node whose last reference is gone.
+ * Asks KASAN whether its memory is there, as long as no grace period has ended.
+ * Fails without: call_rcu() in eventfs_last_put().
+ */
+static void node_outlives_its_last_put(struct kunit *test)
+{
+	enum { ROUNDS = 20 };
+	struct ek_fixture *fixture = test->priv;
+	struct ek_dir *sys = ek_create(test, fixture->events, "sys");
+	unsigned int seen = 0;
+
+	if (!IS_ENABLED(CONFIG_KASAN_GENERIC))
+		kunit_skip(test, "needs CONFIG_KASAN_GENERIC");
+
+	for (int i = 0; i < ROUNDS && !seen; i++) {
+		struct ek_dir *event = ek_create(test, sys, "event");
+		unsigned long before = get_state_synchronize_rcu();
+
+		/* On this CPU, so that no callback runs while interrupts are off. */
+		migrate_disable();
+		ek_remove(event);
+		local_irq_disable();
+		if (!poll_state_synchronize_rcu(before)) {
+			READ_ONCE(*(const char *)event->node);
+			seen++;
+		}
+		local_irq_enable();
+		migrate_enable();
+		KUNIT_EXPECT_TRUE(test, ek_is_released(event));
+	}
+	KUNIT_EXPECT_EQ(test, seen, 1);
 }
 
 /*
@@ -2940,6 +2988,128 @@ static void lookups_race_removal_of_the_tree(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, ek_inodes(test), 1);
 }
 
+static void ek_do_probe(struct ek_work *work)
+{
+	WRITE_ONCE(work->count, 1);
+	work->error = ek_probe(work->test, work->name, 0);
+}
+
+/*
+ * A name is created while two look for it for the first time: their miss must
+ * not hide it. Fails, on two CPUs, with a generation that a miss reads after its
+ * search, or that is bumped before the child can be found.
+ */
+static void new_name_is_found_whoever_looks(struct kunit *test)
+{
+	enum { ROUNDS = 100 };
+	struct ek_fixture *fixture = test->priv;
+	struct ek_dir *sys = ek_create(test, fixture->events, "sys");
+	struct ek_work *works[2];
+	char name[32];
+
+	for (int i = 0; i < ROUNDS; i++) {
+		snprintf(name, sizeof(name), "events/sys/child%d", i);
+		for (int j = 0; j < ARRAY_SIZE(works); j++)
+			works[j] = ek_start(test, ek_do_probe, NULL, name);
+		while (!READ_ONCE(works[0]->count) && !READ_ONCE(works[1]->count))
+			cond_resched();
+		ek_create(test, sys, strrchr(name, '/') + 1);
+		EK_EXPECT_FOUND(test, name);
+		for (int j = 0; j < ARRAY_SIZE(works); j++) {
+			if (ek_join(works[j]) != -ENOENT)
+				KUNIT_EXPECT_EQ(test, works[j]->error, 0);
+		}
+		EK_EXPECT_FOUND(test, name);
+	}
+}
+
+enum { EK_NR_STANDING = 64 };
+
+/* Find each of those that stand, none of them cached. */
+static void ek_do_find_standing(struct ek_work *work)
+{
+	char name[32];
+
+	while (!READ_ONCE(work->stop)) {
+		for (int i = 0; i < EK_NR_STANDING; i++) {
+			int error;
+
+			snprintf(name, sizeof(name), "events/sys/standing%d", i);
+			error = ek_probe(work->test, name, 0);
+			work->error = work->error ?: error;
+		}
+		ek_reclaim(work->test);
+		cond_resched();
+	}
+}
+
+/* See that each of them is listed once. */
+static void ek_do_list_standing(struct ek_work *work)
+{
+	struct file *file = ek_open(work->test, "events/sys");
+	struct ek_scan *scan = work->scan;
+	unsigned int nr;
+
+	while (!READ_ONCE(work->stop)) {
+		unsigned int listed[EK_NR_STANDING] = {};
+
+		scan->nr = 0;
+		vfs_llseek(file, 0, SEEK_SET);
+		work->error = work->error ?: ek_list_rest(file, scan, 8);
+		for (int i = 0; i < scan->nr; i++) {
+			if (sscanf(scan->names[i].name, "standing%u", &nr) == 1 &&
+			    nr < EK_NR_STANDING)
+				listed[nr]++;
+		}
+		for (int i = 0; i < EK_NR_STANDING; i++) {
+			if (listed[i] != 1)
+				work->error = work->error ?: -ESRCH;
+		}
+		cond_resched();
+	}
+	ek_close(file);
+}
+
+/*
+ * The index changes all the time, but not what is looked for. Fails, on two
+ * CPUs, with a search that met a change and does not go on, for a name or for
+ * a position.
+ */
+static void standing_names_are_found_while_others_come_and_go(struct kunit *test)
+{
+	enum { ROUNDS = 100, NR = 64 };
+	struct ek_fixture *fixture = test->priv;
+	struct ek_dir *sys = ek_create(test, fixture->events, "sys");
+	struct eventfs_inode *nodes[NR];
+	struct ek_work *works[2];
+	char name[32];
+
+	for (int i = 0; i < EK_NR_STANDING; i++) {
+		snprintf(name, sizeof(name), "standing%d", i);
+		ek_create(test, sys, name);
+	}
+	works[0] = ek_start(test, ek_do_find_standing, NULL, NULL);
+	works[1] = ek_start_scan(test, ek_do_list_standing,
+				 ek_new_scan(test, 4096));
+	for (int round = 0; round < ROUNDS; round++) {
+		for (int i = 0; i < NR; i++) {
+			snprintf(name, sizeof(name), "child%d_%d", round, i);
+			nodes[i] = eventfs_create_dir(name, sys->node, NULL, 0, NULL);
+			KUNIT_EXPECT_NOT_ERR_OR_NULL(test, nodes[i]);
+			cond_resched();
+		}
+		for (int i = 0; i < NR; i++) {
+			if (!IS_ERR(nodes[i]))
+				eventfs_remove_dir(nodes[i]);
+			cond_resched();
+		}
+	}
+	for (int i = 0; i < ARRAY_SIZE(works); i++)
+		WRITE_ONCE(works[i]->stop, true);
+	for (int i = 0; i < ARRAY_SIZE(works); i++)
+		KUNIT_EXPECT_EQ(test, ek_join(works[i]), 0);
+}
+
 /* A creator that is done is seen by everybody, whatever they have cached. */
 static void lookups_race_creation(struct kunit *test)
 {
@@ -3024,9 +3194,12 @@ static struct kunit_case ek_cases[] = {
 	KUNIT_CASE_PARAM(failed_allocation_changes_nothing, ek_ops_gen_params),
 	KUNIT_CASE(removal_allocates_nothing),
 	KUNIT_CASE(last_put_may_come_from_reclaim),
+	KUNIT_CASE(node_outlives_its_last_put),
 	KUNIT_CASE(lookups_race_removal),
 	KUNIT_CASE(lookups_race_removal_of_the_tree),
 	KUNIT_CASE(lookups_race_creation),
+	KUNIT_CASE(new_name_is_found_whoever_looks),
+	KUNIT_CASE(standing_names_are_found_while_others_come_and_go),
 	{}
 };
 
