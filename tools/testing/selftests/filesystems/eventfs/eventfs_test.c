@@ -16,7 +16,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/magic.h>
 #include <linux/membarrier.h>
 #include <linux/openat2.h>
 #include <pthread.h>
@@ -29,25 +28,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/statfs.h>
-#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "../../kselftest_harness.h"
+#include "eventfs.h"
 
-#define TRACING		"/sys/kernel/tracing"
-#define EVENTS		TRACING "/events"
-#define INSTANCES	TRACING "/instances"
-
-/* All that the tests create has a name that starts so. */
-#define PREFIX		"eventfs_st"
-
-#define NR_STANDING	4	/* events that stand throughout a test */
 #define NR_SLOTS	4	/* names that come and go */
 #define NR_WORKERS	16
 #define DEFAULT_ROUNDS	16
@@ -55,38 +44,6 @@
 
 #define PATIENCE	60	/* seconds until something counts as hanging */
 #define TEST_SECONDS	300	/* and until the harness ends a test */
-
-/* Room for one short entry of getdents64(), and for one of any length */
-#define SMALL_BUFFER	40
-#define ENTRY_BUFFER	280
-
-/**
- * struct kind - a kind of event that can be created and removed
- * @group: the directory in events/
- * @add: the command that creates one, given its name
- * @interface: a file that is there if the kernel knows this kind
- * @name_max: the longest name that the kernel takes
- */
-struct kind {
-	const char *group;
-	const char *add;
-	const char *interface;
-	unsigned int name_max;
-};
-
-static const struct kind kprobe_kind = {
-	.group		= PREFIX,
-	.add		= "p:" PREFIX "/%s vfs_read",
-	.interface	= TRACING "/kprobe_events",
-	.name_max	= 63,
-};
-
-static const struct kind synthetic_kind = {
-	.group		= "synthetic",
-	.add		= "s:%s u64 value",
-	.interface	= TRACING "/synthetic_events",
-	.name_max	= NAME_MAX,
-};
 
 /*
  * Small things
@@ -106,156 +63,6 @@ static unsigned int nr_rounds(void)
 	int rounds = text ? atoi(text) : DEFAULT_ROUNDS;
 
 	return rounds > 0 ? rounds : 1;
-}
-
-static int write_text(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
-	int error = 0;
-
-	if (fd < 0)
-		return errno;
-	if (write(fd, text, strlen(text)) != (ssize_t)strlen(text))
-		error = errno;
-	close(fd);
-	return error;
-}
-
-static int reclaim(void)
-{
-	/*
-	 * 4 is for no word of this in the kernel's log. Of the other two, the first
-	 * frees dentries, the second the inodes that they held.
-	 */
-	static const char * const values[] = { "4", "2", "2" };
-	int error = 0;
-
-	for (unsigned int i = 0; i < sizeof(values) / sizeof(*values) && !error; i++)
-		error = write_text("/proc/sys/vm/drop_caches", values[i]);
-	return error;
-}
-
-/* These two return 0 or an errno, as do all that follow and do something. */
-static int create_event(const struct kind *kind, const char *name)
-{
-	char text[1024];
-
-	snprintf(text, sizeof(text), kind->add, name);
-	return write_text(TRACING "/dynamic_events", text);
-}
-
-static int remove_event(const struct kind *kind, const char *name)
-{
-	char text[1024];
-
-	snprintf(text, sizeof(text), "-:%s/%s", kind->group, name);
-	return write_text(TRACING "/dynamic_events", text);
-}
-
-/* Paths live in buffers of the caller, of PATH_MAX bytes. */
-static const char *event_path(char *path, const struct kind *kind,
-			      const char *name, const char *file)
-{
-	snprintf(path, PATH_MAX, EVENTS "/%s/%s/%s", kind->group, name, file);
-	return path;
-}
-
-static const char *group_path(char *path, const struct kind *kind)
-{
-	snprintf(path, PATH_MAX, EVENTS "/%s", kind->group);
-	return path;
-}
-
-static const char *standing_name(char name[32], unsigned int i)
-{
-	snprintf(name, 32, PREFIX "_s%u", i);
-	return name;
-}
-
-static int stat_path(const char *path)
-{
-	struct stat st;
-
-	return stat(path, &st) ? errno : 0;
-}
-
-static int open_path(const char *path, int flags, int *fd)
-{
-	*fd = open(path, flags | O_CLOEXEC);
-	return *fd < 0 ? errno : 0;
-}
-
-static int read_some(int fd)
-{
-	char buffer[64];
-
-	return pread(fd, buffer, sizeof(buffer), 0) < 0 ? errno : 0;
-}
-
-static int open_and_read(const char *path)
-{
-	int error, fd;
-
-	error = open_path(path, O_RDONLY, &fd);
-	if (error)
-		return error;
-	error = read_some(fd);
-	close(fd);
-	return error;
-}
-
-/*
- * Directories, entry by entry
- */
-
-struct lister {
-	int fd;
-	size_t size;	/* of the buffer that the kernel is given */
-	size_t at;
-	size_t end;
-	__u64 buffer[512];	/* aligned, and 4096 bytes */
-};
-
-static int lister_open(struct lister *lister, const char *path, size_t size)
-{
-	lister->size = size;
-	lister->at = 0;
-	lister->end = 0;
-	return open_path(path, O_RDONLY | O_DIRECTORY, &lister->fd);
-}
-
-/* The next entry into *entry, or NULL at the end */
-static int lister_next(struct lister *lister, const struct dirent64 **entry)
-{
-	ssize_t got;
-
-	*entry = NULL;
-	if (lister->at == lister->end) {
-		got = syscall(SYS_getdents64, lister->fd, lister->buffer, lister->size);
-		/* Somebody else's event, with a longer name */
-		if (got < 0 && errno == EINVAL && lister->size < ENTRY_BUFFER)
-			got = syscall(SYS_getdents64, lister->fd, lister->buffer,
-				      ENTRY_BUFFER);
-		if (got < 0)
-			return errno;
-		lister->at = 0;
-		lister->end = got;
-		if (!got)
-			return 0;
-	}
-	*entry = (const void *)((const char *)lister->buffer + lister->at);
-	lister->at += (*entry)->d_reclen;
-	return 0;
-}
-
-static bool is_ours(const struct dirent64 *entry)
-{
-	return !strncmp(entry->d_name, PREFIX, strlen(PREFIX));
-}
-
-static bool is_dots(const struct dirent64 *entry)
-{
-	return !strcmp(entry->d_name, ".") || !strcmp(entry->d_name, "..");
 }
 
 /*
@@ -431,24 +238,6 @@ static long slab_settle(const char *name, long limit)
 }
 
 /*
- * Owners
- */
-
-static int remount(uid_t uid, gid_t gid)
-{
-	struct statvfs st;
-	char options[64];
-
-	if (statvfs(TRACING, &st))
-		return errno;
-	snprintf(options, sizeof(options), "uid=%u,gid=%u", uid, gid);
-	/* The flags of statvfs() have the values of those of mount(). */
-	return mount(NULL, TRACING, NULL, MS_REMOUNT |
-		     (st.f_flag & (MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RELATIME)),
-		     options) ? errno : 0;
-}
-
-/*
  * The fixture: a few events that stand throughout, and an instance
  */
 
@@ -472,93 +261,16 @@ FIXTURE_VARIANT_ADD(eventfs, synthetic)
 	.kind = &synthetic_kind,
 };
 
-/* Finds something of ours in a directory; name is empty if there is nothing. */
-static int find_ours(const char *path, char name[NAME_MAX + 1])
-{
-	const struct dirent64 *entry;
-	struct lister lister;
-	int error;
-
-	name[0] = 0;
-	error = lister_open(&lister, path, sizeof(lister.buffer));
-	if (error)
-		return error == ENOENT ? 0 : error;
-	while (!(error = lister_next(&lister, &entry)) && entry && !is_ours(entry))
-		;
-	if (!error && entry)
-		snprintf(name, NAME_MAX + 1, "%s", entry->d_name);
-	close(lister.fd);
-	return error;
-}
-
-static int remove_instance(const char *name)
-{
-	char path[PATH_MAX];
-
-	snprintf(path, sizeof(path), INSTANCES "/%s", name);
-	return rmdir(path) ? errno : 0;
-}
-
-/* Removes what is ours in a directory of events, or of instances. */
-static int remove_ours(const char *path, const struct kind *kind)
-{
-	char name[NAME_MAX + 1];
-	int error;
-
-	do {
-		error = find_ours(path, name);
-		if (error || !*name)
-			return error;
-		error = kind ? remove_event(kind, name) : remove_instance(name);
-	} while (!error);
-	return error;
-}
-
-/* Instances first: what is enabled in one keeps its event. */
-static int tidy(const struct kind *kind)
-{
-	char group[PATH_MAX];
-	int error;
-
-	error = remove_ours(INSTANCES, NULL);
-	return error ? error : remove_ours(group_path(group, kind), kind);
-}
-
-static int make_all(const struct kind *kind)
-{
-	char name[32];
-	int error;
-
-	for (unsigned int i = 0; i < NR_STANDING; i++) {
-		error = create_event(kind, standing_name(name, i));
-		if (error)
-			return error;
-	}
-	return mkdir(INSTANCES "/" PREFIX, 0750) ? errno : 0;
-}
-
 FIXTURE_SETUP(eventfs)
 {
-	struct statfs fs;
+	const char *why = cannot_run(variant->kind);
 	int error;
 
-	if (geteuid())
-		SKIP(return, "not run by root");
-	if (statfs(TRACING, &fs) || fs.f_type != TRACEFS_MAGIC)
-		SKIP(return, "tracefs is not mounted on " TRACING);
-	if (access(TRACING "/dynamic_events", W_OK))
-		SKIP(return, "no " TRACING "/dynamic_events");
-	if (access(variant->kind->interface, F_OK))
-		SKIP(return, "no %s", variant->kind->interface);
-	if (access(INSTANCES, F_OK))
-		SKIP(return, "no " INSTANCES);
+	if (why)
+		SKIP(return, "%s", why);
 
 	ASSERT_EQ(0, stat(TRACING, &self->root));
-	/* What a run left behind that was killed. */
-	ASSERT_EQ(0, tidy(variant->kind));
-	error = make_all(variant->kind);
-	if (error)
-		tidy(variant->kind);
+	error = set_up(variant->kind);
 	ASSERT_EQ(0, error)
 		TH_LOG("creating the events and the instance: %s", strerror(error));
 }
