@@ -535,8 +535,11 @@ static s64 eventfs_changed(const struct inode *inode)
  * @inode: its inode
  * @iattr: what to set, already checked
  *
+ * As elsewhere, what was removed can be changed by who still has it open, and so
+ * keeps the node.
+ *
  * Context: May sleep; caller holds i_rwsem.
- * Return: 0; -ENODEV if the directory was removed; -ENOMEM with nothing changed.
+ * Return: 0, or -ENOMEM with nothing changed.
  */
 int eventfs_set_attr(struct mnt_idmap *idmap, struct inode *inode,
 		     const struct iattr *iattr)
@@ -545,8 +548,6 @@ int eventfs_set_attr(struct mnt_idmap *idmap, struct inode *inode,
 	struct eventfs_extra *extra;
 	struct iattr set = *iattr;
 
-	if (eventfs_is_dead(node))
-		return -ENODEV;
 	/* What O_TRUNC does to a size and to times is nobody's setting. */
 	if (set.ia_valid & ATTR_SIZE)
 		set.ia_valid &= ATTR_MODE;

@@ -479,8 +479,8 @@ static int tracefs_record_static(struct mnt_idmap *idmap, struct inode *inode,
  *	of its own, and shells open with O_TRUNC.
  *
  * Context: May sleep; caller holds i_rwsem.
- * Return: 0; -EPERM for a caller who may not; -ENODEV if the event is gone;
- * -ENOMEM. Nothing is changed on error.
+ * Return: 0; -EPERM for a caller who may not; -ENOMEM. Nothing is changed on
+ * error.
  */
 int tracefs_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
 		    struct iattr *iattr)

@@ -1105,7 +1105,8 @@ static void removed_while_a_path_is_held(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, vfs_path_lookup(held.dentry, ek_mnt, "none", LOOKUP_CACHED, &path),
 			-EAGAIN);
 	KUNIT_EXPECT_EQ(test, ek_set_path(&held, &(struct iattr) {
-		.ia_valid = ATTR_MODE, .ia_mode = 0700 }), -ENODEV);
+		.ia_valid = ATTR_MODE, .ia_mode = 0700 }), 0);
+	KUNIT_EXPECT_EQ(test, ek_stat_path(test, &held).mode, S_IFDIR | 0700);
 
 	path_put(&held);
 	KUNIT_EXPECT_TRUE(test, ek_is_released(event));
