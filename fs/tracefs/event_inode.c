@@ -901,6 +901,7 @@ static const struct file_operations eventfs_dir_operations = {
 	.read		= generic_read_dir,
 	.iterate_shared	= eventfs_iterate,
 	.llseek		= generic_file_llseek,
+	.fsync		= noop_fsync,
 };
 
 static const struct inode_operations eventfs_dir_inode_operations = {
