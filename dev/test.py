@@ -22,6 +22,7 @@ from kernel import Kernel, content_and_mode
 
 FTRACE = "tools/testing/selftests/ftrace"
 RACES = "tools/testing/selftests/filesystems/eventfs"
+PROGRAMS = ("eventfs_test", "eventfs_users_test")
 FOLDERS = "00basic event instances dynevent kprobe trigger"
 # For the debug kernel, where they are several times slower: tests that make and
 # remove what eventfs shows, and the one of mount options.
@@ -176,11 +177,11 @@ class Suites:
         check_log(report, guest, kernel)
 
     def run_selftests(self, report, kernel, machine):
-        """Our own selftests: the program that races, and those in shell."""
+        """Our own selftests: the programs, one of which races, and those in shell."""
         guest = self.guest("races", kernel, machine)
         run_races(report, guest, kernel, self.args)
         check_log(report, guest, kernel)
-        # The program does all of it in threads; leaks are looked for there.
+        # The programs do all of it, in threads too; leaks are looked for there.
         guest = self.guest("selftests", kernel, machine, kmemleak=False)
         self.run_and_compare(report, guest, kernel, our_tests(self.args))
 
@@ -257,8 +258,8 @@ def our_tests(args):
 
 
 def races_script(kernel, rundir, args):
-    """Builds the program that races, by the kernel's own rules; returns a script
-    that runs it."""
+    """Builds the programs, by the kernel's own rules; returns a script that runs
+    them."""
     with kernel.locked_tree():
         kernel.prepare()
         run(["make", "-s", "-C", kernel.tree / "src" / RACES, f"OUTPUT={rundir}"],
@@ -266,8 +267,13 @@ def races_script(kernel, rundir, args):
     # The debug kernel takes ten times as long; --all has four times as much of it.
     rounds = (2 if kernel.config == "debug" else 16) * (4 if args.all else 1)
     one = f" -t '{args.case}'" if args.case else ""
-    write_file(rundir / "races", f"EVENTFS_ROUNDS={rounds} {rundir}/eventfs_test{one}\n"
-               "true\n".encode())
+    write_file(rundir / "races", f"""
+        export EVENTFS_ROUNDS={rounds}
+        for program in {" ".join(PROGRAMS)}; do
+            {rundir}/$program{one}
+        done
+        true
+        """.encode())
     return rundir / "races"
 
 
@@ -284,8 +290,11 @@ def run_races(report, guest, kernel, args):
         leaks = guest.debug and guest.kmemleak
         checked = f"{REPO}/dev/leaks.sh " if leaks else ""
         status = guest.run(f"{checked}bash {script}", on_output=collect)
-    for result in ktap.results(text.decode(errors="replace").splitlines()):
-        report.result(*result)
+    # One that ended before it had said anything has no part, which is an error too.
+    parts = text.decode(errors="replace").split("TAP version 13\n")[1:]
+    for part in parts + [""] * (len(PROGRAMS) - len(parts)):
+        for result in ktap.results(part.splitlines()):
+            report.result(*result)
     if leaks:
         report.check("no leak found by kmemleak", status == 0, f"see {output}")
 
