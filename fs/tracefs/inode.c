@@ -613,6 +613,12 @@ static const struct inode_operations tracefs_dir_inode_operations = {
  * The callback creates or removes the directory with all that is in it
  * through the functions below, which take the inode locks themselves: it is
  * called without those that the VFS holds here, and with a copy of the name.
+ *
+ * When it succeeds, the VFS tells watches. So while a task is in a callback,
+ * d_fsdata names it, under the parent's i_rwsem, and the functions below do not
+ * tell of what this task does with this dentry: everything is told once, and
+ * nothing if the callback takes it all back. Nobody else gets in meanwhile, or
+ * the removal of a directory could be told before its creation.
  */
 static struct dentry *tracefs_mkdir(struct mnt_idmap *idmap, struct inode *dir,
 				    struct dentry *dentry, umode_t mode)
@@ -620,11 +626,16 @@ static struct dentry *tracefs_mkdir(struct mnt_idmap *idmap, struct inode *dir,
 	struct name_snapshot name;
 	int error;
 
+	if (dentry->d_fsdata)
+		return ERR_PTR(-EEXIST);
+
+	dentry->d_fsdata = current;
 	take_dentry_name_snapshot(&name, dentry);
 	inode_unlock(dir);
 	error = tracefs_instance_mkdir(name.name.name);
 	inode_lock_nested(dir, I_MUTEX_PARENT);
 	release_dentry_name_snapshot(&name);
+	dentry->d_fsdata = NULL;
 	return ERR_PTR(error);
 }
 
@@ -634,6 +645,10 @@ static int tracefs_rmdir(struct inode *dir, struct dentry *dentry)
 	struct name_snapshot name;
 	int error;
 
+	if (dentry->d_fsdata)
+		return -EBUSY;
+
+	dentry->d_fsdata = current;
 	take_dentry_name_snapshot(&name, dentry);
 	inode_unlock(inode);
 	inode_unlock(dir);
@@ -641,7 +656,14 @@ static int tracefs_rmdir(struct inode *dir, struct dentry *dentry)
 	inode_lock_nested(dir, I_MUTEX_PARENT);
 	inode_lock(inode);
 	release_dentry_name_snapshot(&name);
+	dentry->d_fsdata = NULL;
 	return error;
+}
+
+/* Whether the VFS tells of it, see above. Caller holds the parent's i_rwsem. */
+static bool tracefs_vfs_tells(const struct dentry *dentry)
+{
+	return dentry->d_fsdata == current;
 }
 
 static const struct inode_operations tracefs_instances_inode_operations = {
@@ -1023,7 +1045,8 @@ static struct dentry *tracefs_make_dir(const char *name, struct dentry *parent,
 	set_nlink(inode, 2);
 	d_make_persistent(dentry, inode);
 	tracefs_link_dir(d_inode(dentry->d_parent));
-	fsnotify_mkdir(d_inode(dentry->d_parent), dentry);
+	if (!tracefs_vfs_tells(dentry))
+		fsnotify_mkdir(d_inode(dentry->d_parent), dentry);
 	return tracefs_end_creating(dentry);
 }
 
@@ -1082,6 +1105,23 @@ static void tracefs_removed_one(struct dentry *dentry)
 	tracefs_release_mount();
 }
 
+/*
+ * Unhash a directory whose removal the VFS tells: what is not hashed, the
+ * recursion empties, but neither tells of it nor gives back what it took.
+ */
+static bool tracefs_unhash_untold(struct dentry *dentry)
+{
+	struct inode *dir = d_inode(dentry->d_parent);
+	bool untold;
+
+	inode_lock_nested(dir, I_MUTEX_PARENT);
+	untold = tracefs_vfs_tells(dentry);
+	if (untold)
+		d_drop(dentry);
+	inode_unlock(dir);
+	return untold;
+}
+
 /**
  * tracefs_remove - remove a file, or a directory with all below it
  * @dentry: from one of the creating functions; NULL and error pointers are
@@ -1094,6 +1134,8 @@ static void tracefs_removed_one(struct dentry *dentry)
  */
 void tracefs_remove(struct dentry *dentry)
 {
+	bool untold;
+
 	if (IS_ERR_OR_NULL(dentry))
 		return;
 
@@ -1102,7 +1144,12 @@ void tracefs_remove(struct dentry *dentry)
 	 * mount is there, pinned by @dentry.
 	 */
 	simple_pin_fs(&tracefs_type, &tracefs_mount, &tracefs_mount_count);
+	untold = tracefs_unhash_untold(dentry);
 	simple_recursive_removal(dentry, tracefs_removed_one);
+	if (untold) {
+		tracefs_removed_one(dentry);
+		d_make_discardable(dentry);
+	}
 	tracefs_release_mount();
 }
 
