@@ -935,6 +935,7 @@ static struct inode *eventfs_cached_inode(struct eventfs_inode *node, struct sup
 static void eventfs_notify(struct eventfs_inode *node, struct super_block *sb, u32 what)
 {
 	const struct qstr name = QSTR_INIT(node->name, strlen(node->name));
+	struct inode *inode;
 	struct inode *dir;
 
 	lockdep_assert_held(&eventfs_root(node)->lock);
@@ -946,10 +947,12 @@ static void eventfs_notify(struct eventfs_inode *node, struct super_block *sb, u
 	if (!dir)
 		return;
 	/*
-	 * The child may have no inode, which is not made for this: only those who
-	 * report file handles would look at it, which tracefs does not have.
+	 * Some want a handle of the child, which is made of its inode number; an
+	 * inode made for this goes at once. Without memory for one, they get none.
 	 */
-	fsnotify_name(what | FS_ISDIR, dir, FSNOTIFY_EVENT_INODE, dir, &name, 0);
+	inode = eventfs_dir_inode(node, dir);
+	fsnotify_name(what | FS_ISDIR, inode ?: dir, FSNOTIFY_EVENT_INODE, dir, &name, 0);
+	iput(inode);
 	iput(dir);
 }
 
@@ -1281,6 +1284,7 @@ void eventfs_remove_events_dir(struct eventfs_inode *ei)
 	eventfs_put(&root->node);
 
 	tracefs_unlink_dir(d_inode(dentry->d_parent));
+	fsnotify_rmdir(d_inode(dentry->d_parent), dentry);
 	d_make_discardable(dentry);
 	tracefs_release_mount();
 }
