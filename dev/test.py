@@ -22,7 +22,7 @@ from kernel import Kernel, content_and_mode
 
 FTRACE = "tools/testing/selftests/ftrace"
 RACES = "tools/testing/selftests/filesystems/eventfs"
-PROGRAMS = ("eventfs_test", "eventfs_users_test")
+PROGRAMS = ("eventfs_test", "eventfs_users_test", "eventfs_walk_test", "eventfs_watch_test")
 FOLDERS = "00basic event instances dynevent kprobe trigger"
 # For the debug kernel, where they are several times slower: tests that make and
 # remove what eventfs shows, and the one of mount options.

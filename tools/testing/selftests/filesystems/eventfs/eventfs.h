@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
@@ -219,6 +220,34 @@ static inline bool is_ours(const struct dirent64 *entry)
 static inline bool is_dots(const struct dirent64 *entry)
 {
 	return !strcmp(entry->d_name, ".") || !strcmp(entry->d_name, "..");
+}
+
+/*
+ * Watches
+ */
+
+/* Reads what inotify has to tell, as a line of text. */
+static inline const char *notices(int fd, char *text, size_t size)
+{
+	__u64 buffer[512];	/* aligned, and 4096 bytes */
+	ssize_t got = read(fd, buffer, sizeof(buffer));
+	size_t at = 0;
+
+	text[0] = 0;
+	for (ssize_t i = 0; i < got;) {
+		const struct inotify_event *event = (const void *)((const char *)buffer + i);
+
+		at += snprintf(text + at, at < size ? size - at : 0, "%s%s%s%s%s;",
+			       event->mask & IN_CREATE ? "create " : "",
+			       event->mask & IN_DELETE ? "delete " : "",
+			       event->mask & IN_DELETE_SELF ? "delete_self" : "",
+			       event->mask & IN_ISDIR ? "dir " : "",
+			       event->len ? event->name : "");
+		if (at >= size)
+			break;
+		i += sizeof(*event) + event->len;
+	}
+	return text;
 }
 
 /*

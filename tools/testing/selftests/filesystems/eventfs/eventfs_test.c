@@ -1291,30 +1291,6 @@ TEST_F_TIMEOUT(eventfs, bad_operations_change_nothing, TEST_SECONDS)
 	tree_free(&after);
 }
 
-/* Reads what inotify has to tell, as a line of text. */
-static const char *notices(int fd, char *text, size_t size)
-{
-	__u64 buffer[512];	/* aligned, and 4096 bytes */
-	ssize_t got = read(fd, buffer, sizeof(buffer));
-	size_t at = 0;
-
-	text[0] = 0;
-	for (ssize_t i = 0; i < got;) {
-		const struct inotify_event *event = (const void *)((const char *)buffer + i);
-
-		at += snprintf(text + at, at < size ? size - at : 0, "%s%s%s%s%s;",
-			       event->mask & IN_CREATE ? "create " : "",
-			       event->mask & IN_DELETE ? "delete " : "",
-			       event->mask & IN_DELETE_SELF ? "delete_self" : "",
-			       event->mask & IN_ISDIR ? "dir " : "",
-			       event->len ? event->name : "");
-		if (at >= size)
-			break;
-		i += sizeof(*event) + event->len;
-	}
-	return text;
-}
-
 TEST_F_TIMEOUT(eventfs, watches_tell_who_comes_and_goes, TEST_SECONDS)
 {
 	const struct kind *kind = variant->kind;

@@ -1,0 +1,428 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Tests of eventfs: what inotify, dnotify and fanotify tell of events that come
+ * and go, and of instances
+ *
+ * What comes is told once, with its name, and before what goes; a look at it is
+ * not told. inotify and fanotify merge a notice into an equal one that nobody
+ * has read yet, so dnotify is asked how often: it sends a signal for each.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/fanotify.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "../../kselftest_harness.h"
+#include "eventfs.h"
+
+#ifndef AT_HANDLE_FID
+#define AT_HANDLE_FID		0x200
+#endif
+#ifndef FAN_REPORT_TARGET_FID
+#define FAN_REPORT_TARGET_FID	0x00001000
+#endif
+
+#define EVENT		PREFIX "_w"
+#define INSTANCE	PREFIX "_w"
+
+/* Room for the notices of all files of an instance */
+#define MANY		(64 * 1024)
+
+FIXTURE(watch)
+{
+	const struct kind *kind;
+	char group[PATH_MAX];	/* the directory of events that come and go */
+	char event[PATH_MAX];	/* one of them */
+};
+
+FIXTURE_SETUP(watch)
+{
+	const char *why = cannot_run(&kprobe_kind);
+
+	if (why)
+		SKIP(return, "%s", why);
+	self->kind = &kprobe_kind;
+	group_path(self->group, self->kind);
+	event_path(self->event, self->kind, EVENT, "");
+	ASSERT_EQ(0, set_up(self->kind));
+}
+
+FIXTURE_TEARDOWN_PARENT(watch)
+{
+	EXPECT_EQ(0, tidy(&kprobe_kind));
+}
+
+/*
+ * dnotify
+ */
+
+static int dnotify_open(const char *path, unsigned long what, int *fd)
+{
+	sigset_t set;
+	int error;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGRTMIN);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	error = open_path(path, O_RDONLY | O_DIRECTORY, fd);
+	if (error)
+		return error;
+	/* Signals of this kind queue up, one for each notice. */
+	if (fcntl(*fd, F_SETSIG, SIGRTMIN) || fcntl(*fd, F_NOTIFY, DN_MULTISHOT | what))
+		return errno;
+	return 0;
+}
+
+/* How many notices of directory @fd there were since the last call */
+static int dnotify_count(int fd)
+{
+	const struct timespec none = {};
+	siginfo_t info;
+	sigset_t set;
+	int count = 0;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGRTMIN);
+	while (sigtimedwait(&set, &info, &none) == SIGRTMIN)
+		count += info.si_fd == fd;
+	return count;
+}
+
+TEST_F(watch, dnotify_tells_of_events)
+{
+	int created, deleted;
+	int error;
+
+	error = dnotify_open(self->group, DN_CREATE, &created);
+	if (error == EINVAL)
+		SKIP(return, "no dnotify in this kernel");
+	ASSERT_EQ(0, error);
+	ASSERT_EQ(0, dnotify_open(self->group, DN_DELETE, &deleted));
+
+	EXPECT_EQ(ENOENT, stat_path(self->event));
+	EXPECT_EQ(0, dnotify_count(created)) TH_LOG("a miss was told as a creation");
+	ASSERT_EQ(0, create_event(self->kind, EVENT));
+	EXPECT_EQ(1, dnotify_count(created));
+	EXPECT_EQ(0, stat_path(self->event));
+	EXPECT_EQ(0, reclaim());
+	EXPECT_EQ(0, stat_path(self->event));
+	EXPECT_EQ(0, dnotify_count(created)) TH_LOG("a lookup was told as a creation");
+	/* The signals of both have gone through the last count. */
+	ASSERT_EQ(0, remove_event(self->kind, EVENT));
+	EXPECT_EQ(1, dnotify_count(deleted));
+	close(created);
+	close(deleted);
+}
+
+TEST_F(watch, dnotify_tells_of_an_instance_once)
+{
+	int error, fd;
+
+	error = dnotify_open(INSTANCES, DN_CREATE | DN_DELETE, &fd);
+	if (error == EINVAL)
+		SKIP(return, "no dnotify in this kernel");
+	ASSERT_EQ(0, error);
+
+	ASSERT_EQ(0, mkdir(INSTANCES "/" INSTANCE, 0750));
+	EXPECT_EQ(1, dnotify_count(fd));
+	EXPECT_EQ(-1, mkdir(INSTANCES "/" INSTANCE, 0750));
+	EXPECT_EQ(EEXIST, errno);
+	EXPECT_EQ(0, dnotify_count(fd)) TH_LOG("what failed was told");
+	ASSERT_EQ(0, rmdir(INSTANCES "/" INSTANCE));
+	EXPECT_EQ(1, dnotify_count(fd));
+	EXPECT_EQ(-1, rmdir(INSTANCES "/" INSTANCE));
+	EXPECT_EQ(0, dnotify_count(fd)) TH_LOG("what failed was told");
+	close(fd);
+}
+
+/*
+ * inotify
+ */
+
+TEST_F(watch, inotify_tells_of_an_instance_in_order)
+{
+	const char *path = INSTANCES "/" INSTANCE;
+	char text[256];
+	int fd, wait;
+
+	fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	ASSERT_LE(0, fd);
+	ASSERT_LE(0, inotify_add_watch(fd, INSTANCES, IN_CREATE | IN_DELETE));
+	for (int round = 0; round < 2; round++) {
+		ASSERT_EQ(0, mkdir(path, 0750));
+		EXPECT_STREQ("create dir " INSTANCE ";", notices(fd, text, sizeof(text)));
+		ASSERT_LE(0, inotify_add_watch(fd, path, IN_DELETE_SELF));
+
+		/* What is busy stays and is not told to have gone. */
+		ASSERT_EQ(0, open_path(INSTANCES "/" INSTANCE "/trace_pipe",
+				       O_RDONLY | O_NONBLOCK, &wait));
+		EXPECT_EQ(-1, rmdir(path));
+		EXPECT_EQ(EBUSY, errno);
+		close(wait);
+		EXPECT_EQ(0, stat_path(path));
+		EXPECT_STREQ("", notices(fd, text, sizeof(text)));
+
+		/* The nameless third is inotify's own: the watch has ended. */
+		ASSERT_EQ(0, rmdir(path));
+		EXPECT_STREQ("delete_self;;delete dir " INSTANCE ";",
+			     notices(fd, text, sizeof(text)));
+	}
+	close(fd);
+}
+
+/* All that goes with an instance is told to who watches it, "events" too. */
+TEST_F(watch, inotify_tells_what_goes_with_an_instance)
+{
+	const char *path = INSTANCES "/" INSTANCE;
+	static char text[MANY];
+	int fd, nr = 0;
+
+	fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, mkdir(path, 0750));
+	ASSERT_LE(0, inotify_add_watch(fd, path, IN_DELETE));
+	ASSERT_EQ(0, rmdir(path));
+	while (notices(fd, text, sizeof(text))[0]) {
+		for (const char *at = text; (at = strstr(at, "delete dir events;")); at++)
+			nr++;
+	}
+	EXPECT_EQ(1, nr);
+	close(fd);
+}
+
+/*
+ * fanotify
+ */
+
+/* A file handle as it comes in an event, to be compared */
+struct handle {
+	struct file_handle head;
+	unsigned char bytes[MAX_HANDLE_SZ];
+};
+
+static int get_handle(const char *path, struct handle *handle)
+{
+	int mount;
+
+	memset(handle, 0, sizeof(*handle));
+	handle->head.handle_bytes = MAX_HANDLE_SZ;
+	return name_to_handle_at(AT_FDCWD, path, &handle->head, &mount, AT_HANDLE_FID) ?
+		errno : 0;
+}
+
+static bool same_handle(const struct handle *a, const struct file_handle *b)
+{
+	return a->head.handle_type == b->handle_type &&
+	       a->head.handle_bytes == b->handle_bytes &&
+	       !memcmp(a->head.f_handle, b->f_handle, b->handle_bytes);
+}
+
+/* What fanotify told: one notice, and whom it was about */
+struct told {
+	uint64_t mask;
+	unsigned int nr;
+	bool has_dir;
+	bool has_child;
+	bool dir_fits;
+	bool child_fits;
+	char name[NAME_MAX + 1];
+};
+
+static void read_info(const struct fanotify_event_info_fid *info, struct told *told,
+		      const struct handle *dir, const struct handle *child)
+{
+	const struct file_handle *handle = (const void *)info->handle;
+
+	switch (info->hdr.info_type) {
+	case FAN_EVENT_INFO_TYPE_DFID_NAME:
+		snprintf(told->name, sizeof(told->name), "%s",
+			 (const char *)handle->f_handle + handle->handle_bytes);
+		/* fallthrough */
+	case FAN_EVENT_INFO_TYPE_DFID:
+		told->has_dir = true;
+		told->dir_fits = same_handle(dir, handle);
+		break;
+	case FAN_EVENT_INFO_TYPE_FID:
+		told->has_child = true;
+		told->child_fits = same_handle(child, handle);
+		break;
+	}
+}
+
+static struct told fanotify_read(int fd, const struct handle *dir, const struct handle *child)
+{
+	uint64_t buffer[512];	/* aligned, and 4096 bytes */
+	ssize_t left = read(fd, buffer, sizeof(buffer));
+	const struct fanotify_event_metadata *event = (const void *)buffer;
+	struct told told = {};
+
+	for (; left > 0 && FAN_EVENT_OK(event, left); event = FAN_EVENT_NEXT(event, left)) {
+		const char *at = (const char *)event + event->metadata_len;
+		const char *end = (const char *)event + event->event_len;
+
+		told.nr++;
+		told.mask = event->mask;
+		while (at < end) {
+			const struct fanotify_event_info_fid *info = (const void *)at;
+
+			read_info(info, &told, dir, child);
+			at += info->hdr.len;
+		}
+		if (event->fd >= 0)
+			close(event->fd);
+	}
+	return told;
+}
+
+static int fanotify_group(unsigned int flags)
+{
+	return fanotify_init(FAN_CLASS_NOTIF | FAN_NONBLOCK | FAN_CLOEXEC | flags, O_RDONLY);
+}
+
+#define EXPECT_TOLD(what)							\
+do {										\
+	EXPECT_EQ(1u, told.nr);							\
+	EXPECT_EQ((uint64_t)(what) | FAN_ONDIR, told.mask);			\
+	EXPECT_STREQ(EVENT, told.name);						\
+	EXPECT_TRUE(told.has_dir);						\
+	EXPECT_TRUE(told.dir_fits) TH_LOG("not the directory's handle");	\
+} while (0)
+
+#define EXPECT_TOLD_CHILD(what)							\
+do {										\
+	EXPECT_TOLD(what);							\
+	EXPECT_TRUE(told.has_child) TH_LOG("no handle of the event");		\
+	EXPECT_TRUE(told.child_fits) TH_LOG("not the event's handle");		\
+} while (0)
+
+/* With and without an inode of the event when it goes */
+TEST_F(watch, fanotify_tells_handles)
+{
+	struct handle dir, child;
+	struct told told;
+	int error, fd;
+
+	fd = fanotify_group(FAN_REPORT_DFID_NAME | FAN_REPORT_FID | FAN_REPORT_TARGET_FID);
+	if (fd < 0)
+		SKIP(return, "fanotify_init() with handles: %m");
+	error = get_handle(self->group, &dir);
+	if (error == EINVAL)
+		SKIP(return, "name_to_handle_at() with AT_HANDLE_FID: %s", strerror(error));
+	ASSERT_EQ(0, error);
+	ASSERT_EQ(0, fanotify_mark(fd, FAN_MARK_ADD, FAN_CREATE | FAN_DELETE | FAN_ONDIR,
+				   AT_FDCWD, self->group));
+
+	for (int looked_at = 0; looked_at <= 1; looked_at++) {
+		int held = -1;
+
+		ASSERT_EQ(0, create_event(self->kind, EVENT));
+		/* The notice is read after this, and nobody looked before it was made. */
+		ASSERT_EQ(0, get_handle(self->event, &child));
+		told = fanotify_read(fd, &dir, &child);
+		EXPECT_TOLD_CHILD(FAN_CREATE);
+
+		ASSERT_EQ(0, reclaim());
+		if (looked_at)
+			ASSERT_EQ(0, open_path(self->event, O_RDONLY, &held));
+		told = fanotify_read(fd, &dir, &child);
+		EXPECT_EQ(0u, told.nr) TH_LOG("a lookup or reclaim was told");
+
+		ASSERT_EQ(0, remove_event(self->kind, EVENT));
+		told = fanotify_read(fd, &dir, &child);
+		EXPECT_TOLD_CHILD(FAN_DELETE);
+		if (held >= 0)
+			close(held);
+	}
+	close(fd);
+}
+
+TEST_F(watch, fanotify_tells_directory_and_name)
+{
+	struct handle dir, child = {};
+	struct told told;
+	int fd;
+
+	fd = fanotify_group(FAN_REPORT_DFID_NAME);
+	if (fd < 0)
+		SKIP(return, "fanotify_init() with handles: %m");
+	if (get_handle(self->group, &dir))
+		SKIP(return, "name_to_handle_at() with AT_HANDLE_FID: %m");
+	ASSERT_EQ(0, fanotify_mark(fd, FAN_MARK_ADD, FAN_CREATE | FAN_DELETE | FAN_ONDIR,
+				   AT_FDCWD, self->group));
+	ASSERT_EQ(0, create_event(self->kind, EVENT));
+	told = fanotify_read(fd, &dir, &child);
+	EXPECT_TOLD(FAN_CREATE);
+	EXPECT_FALSE(told.has_child);
+	ASSERT_EQ(0, remove_event(self->kind, EVENT));
+	told = fanotify_read(fd, &dir, &child);
+	EXPECT_TOLD(FAN_DELETE);
+	close(fd);
+}
+
+/* How many notices there are of a file being opened, and of it being looked at */
+static void look_and_open(struct __test_metadata *_metadata, int fd, const char *path)
+{
+	struct handle none = {};
+
+	/* What the test itself opened before */
+	fanotify_read(fd, &none, &none);
+	EXPECT_EQ(0, reclaim());
+	EXPECT_EQ(0, stat_path(path));
+	EXPECT_EQ(0u, fanotify_read(fd, &none, &none).nr) TH_LOG("a lookup was told");
+	close(open(path, O_RDONLY | O_CLOEXEC));
+	EXPECT_EQ(1u, fanotify_read(fd, &none, &none).nr);
+}
+
+TEST_F(watch, fanotify_marks_mount_and_file_system)
+{
+	static const unsigned int marks[] = { FAN_MARK_INODE, FAN_MARK_MOUNT,
+					      FAN_MARK_FILESYSTEM };
+	char name[32];
+	char path[PATH_MAX];
+
+	event_path(path, self->kind, standing_name(name, 0), "format");
+	for (unsigned int i = 0; i < sizeof(marks) / sizeof(*marks); i++) {
+		const char *object = marks[i] == FAN_MARK_INODE ? path : TRACING;
+		int fd = fanotify_group(0);
+		int held;
+
+		if (fd < 0)
+			SKIP(return, "fanotify_init(): %m");
+		/* Or the marked inode would be reclaimed. */
+		ASSERT_EQ(0, open_path(path, O_PATH, &held));
+		ASSERT_EQ(0, fanotify_mark(fd, FAN_MARK_ADD | marks[i], FAN_OPEN, AT_FDCWD,
+					   object));
+		look_and_open(_metadata, fd, path);
+		close(held);
+		close(fd);
+	}
+}
+
+/*
+ * Who marks a file system and asks for handles wants to open them; tracefs has
+ * none that could be, as procfs has none.
+ */
+TEST_F(watch, fanotify_opens_no_handles)
+{
+	int fd = fanotify_group(FAN_REPORT_DFID_NAME);
+
+	if (fd < 0)
+		SKIP(return, "fanotify_init() with handles: %m");
+	EXPECT_EQ(-1, fanotify_mark(fd, FAN_MARK_ADD | FAN_MARK_FILESYSTEM,
+				    FAN_CREATE | FAN_ONDIR, AT_FDCWD, TRACING));
+	EXPECT_EQ(EOPNOTSUPP, errno);
+	close(fd);
+}
+
+TEST_HARNESS_MAIN
