@@ -26,6 +26,7 @@
 #include <linux/debugfs.h>
 #include <linux/file.h>
 #include <linux/fs.h>
+#include <linux/fsnotify_backend.h>
 #include <linux/idr.h>
 #include <linux/irqflags.h>
 #include <linux/jiffies.h>
@@ -2882,6 +2883,312 @@ static void node_outlives_its_last_put(struct kunit *test)
 }
 
 /*
+ * Walks under RCU
+ */
+
+/* Asks about what @path is, as a walk under RCU may, when it is told to go on. */
+static void ek_ask(struct ek_work *work, int (*ask)(const struct path *path))
+{
+	while (!smp_load_acquire(&work->stop))
+		cond_resched();
+	guard(rcu)();
+	guard(preempt)();
+	work->error = ask(&work->path);
+}
+
+static int ek_getattr(const struct path *path)
+{
+	struct inode *inode = d_inode(path->dentry);
+	struct kstat stat;
+
+	return inode->i_op->getattr(mnt_idmap(path->mnt), path, &stat, STATX_BASIC_STATS, 0);
+}
+
+static int ek_may_write(const struct path *path)
+{
+	struct inode *inode = d_inode(path->dentry);
+
+	return inode->i_op->permission(mnt_idmap(path->mnt), inode, MAY_WRITE | MAY_NOT_BLOCK);
+}
+
+static void ek_do_getattr(struct ek_work *work)
+{
+	ek_ask(work, ek_getattr);
+}
+
+static void ek_do_may_write(struct ek_work *work)
+{
+	ek_ask(work, ek_may_write);
+}
+
+/*
+ * Ask with every lock held that the test can get at. Return: whether an answer
+ * comes for as long as @patience.
+ */
+static bool ek_answers(struct kunit *test, void (*fn)(struct ek_work *work),
+		       const char *name, unsigned long patience)
+{
+	struct super_block *sb = ek_mnt->mnt_sb;
+	struct inode *dir, *inode;
+	struct ek_work *work;
+	struct path path;
+	bool answered;
+	u64 end;
+
+	ek_hold(test, name, &path);
+	dir = d_inode(path.dentry->d_parent);
+	inode = d_inode(path.dentry);
+	work = ek_start(test, fn, NULL, name);
+	work->path = path;
+
+	down_write(&sb->s_umount);
+	inode_lock_nested(dir, I_MUTEX_PARENT);
+	inode_lock(inode);
+	spin_lock(&inode->i_lock);
+	/* The worker reads the path after this. */
+	smp_store_release(&work->stop, true);
+	end = ktime_get_ns() + jiffies_to_nsecs(patience);
+	do {
+		cpu_relax();
+		answered = completion_done(&work->done);
+	} while (!answered && ktime_get_ns() < end);
+	spin_unlock(&inode->i_lock);
+	inode_unlock(inode);
+	inode_unlock(dir);
+	up_write(&sb->s_umount);
+
+	KUNIT_EXPECT_EQ(test, ek_join(work), 0);
+	path_put(&path);
+	return answered;
+}
+
+/*
+ * Fails without: the generation of the defaults, or with a lock in one of the
+ * two. What sleeps is found by a kernel with CONFIG_DEBUG_ATOMIC_SLEEP.
+ */
+static void asking_takes_no_lock(struct kunit *test)
+{
+	static const char * const names[] = { "events/sys/event/enable", "events/sys/event",
+					      "events/sys", "events" };
+	struct ek_dir *sys;
+
+	if (num_online_cpus() < 2)
+		kunit_skip(test, "needs two processors");
+
+	ek_save_owners(test);
+	ek_create_event(test, &sys);
+	for (int i = 0; i < ARRAY_SIZE(names); i++) {
+		KUNIT_ASSERT_EQ(test, ek_remount("gid=31"), 0);
+		EK_EXPECT_FOUND(test, names[i]);
+		KUNIT_EXPECT_TRUE(test, ek_answers(test, ek_do_getattr, names[i], EK_LONG));
+		/* The first who asks for a permission brings the owner up to date. */
+		ek_answers(test, ek_do_may_write, names[i], 0);
+		KUNIT_EXPECT_TRUE(test, ek_answers(test, ek_do_may_write, names[i], EK_LONG));
+	}
+}
+
+/* Fails without: tracefs_refresh_owner(); with one that stores no generation. */
+static void asking_takes_i_lock_once_after_a_change(struct kunit *test)
+{
+	const char *name = "events/sys/event/enable";
+	struct iattr attr = ek_owner(ATTR_GID, 32);
+	struct path root = { .mnt = ek_mnt, .dentry = ek_mnt->mnt_root };
+	struct ek_dir *sys;
+	struct path path;
+
+	if (num_online_cpus() < 2)
+		kunit_skip(test, "needs two processors");
+
+	ek_save_owners(test);
+	ek_create_event(test, &sys);
+	ek_hold(test, name, &path);
+	for (int i = 0; i < 2; i++) {
+		KUNIT_EXPECT_EQ(test, ek_set_path(&root, &attr), 0);
+		KUNIT_EXPECT_TRUE(test, ek_answers(test, ek_do_getattr, name, EK_LONG));
+		KUNIT_EXPECT_FALSE(test, ek_answers(test, ek_do_may_write, name, EK_MOMENT));
+		KUNIT_EXPECT_TRUE(test, ek_answers(test, ek_do_may_write, name, EK_LONG));
+	}
+	path_put(&path);
+}
+
+/* On any number of processors. Fails with: a lock that sleeps, an allocation. */
+static void asking_does_not_sleep(struct kunit *test)
+{
+	struct ek_dir *sys;
+
+	ek_save_owners(test);
+	ek_create_event(test, &sys);
+	for (int i = 0; i < ARRAY_SIZE(ek_objects); i++) {
+		struct ek_work work = { .stop = true };
+
+		ek_hold(test, ek_objects[i], &work.path);
+		KUNIT_EXPECT_EQ(test, ek_remount("gid=33"), 0);
+		ek_do_getattr(&work);
+		KUNIT_EXPECT_EQ(test, work.error, 0);
+		ek_do_may_write(&work);
+		KUNIT_EXPECT_EQ(test, work.error, 0);
+		path_put(&work.path);
+	}
+}
+
+/*
+ * Notification
+ */
+
+/**
+ * struct ek_watch - somebody who watches a directory
+ * @mark: on the directory
+ * @created: how often something came
+ * @deleted: how often something went
+ * @ino: what that was, the last time
+ */
+struct ek_watch {
+	struct fsnotify_mark mark;
+	unsigned int created;
+	unsigned int deleted;
+	u64 ino;
+};
+
+static int ek_watch_event(struct fsnotify_mark *mark, u32 mask, struct inode *inode,
+			  struct inode *dir, const struct qstr *name, u32 cookie)
+{
+	struct ek_watch *watch = container_of(mark, struct ek_watch, mark);
+
+	watch->created += !!(mask & FS_CREATE);
+	watch->deleted += !!(mask & FS_DELETE);
+	watch->ino = inode ? inode->i_ino : 0;
+	return 0;
+}
+
+static void ek_watch_free(struct fsnotify_mark *mark)
+{
+	kfree(container_of(mark, struct ek_watch, mark));
+}
+
+static const struct fsnotify_ops ek_watch_ops = {
+	.handle_inode_event	= ek_watch_event,
+	.free_mark		= ek_watch_free,
+};
+
+/* End a watch, and wait until it is no more. */
+static void ek_watch_end(void *data)
+{
+	struct ek_watch *watch = data;
+	struct fsnotify_group *group = watch->mark.group;
+
+	fsnotify_destroy_mark(&watch->mark, group);
+	fsnotify_put_mark(&watch->mark);
+	fsnotify_wait_marks_destroyed();
+	fsnotify_put_group(group);
+}
+
+static struct ek_watch *ek_watch(struct kunit *test, const char *name)
+{
+	struct fsnotify_group *group = fsnotify_alloc_group(&ek_watch_ops, 0);
+	struct ek_watch *watch = kzalloc(sizeof(*watch), GFP_KERNEL);
+	struct path path;
+
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, group);
+	KUNIT_ASSERT_NOT_NULL(test, watch);
+	fsnotify_init_mark(&watch->mark, group);
+	watch->mark.mask = FS_CREATE | FS_DELETE | FS_ISDIR;
+	ek_hold(test, name, &path);
+	KUNIT_ASSERT_EQ(test, fsnotify_add_inode_mark(&watch->mark, d_inode(path.dentry), 0), 0);
+	path_put(&path);
+	return watch;
+}
+
+/* A name that is looked up and not there, as mkdir(2) finds one */
+static struct dentry *ek_new_miss(struct kunit *test, struct dentry *dir, const char *name)
+{
+	struct dentry *dentry = d_alloc_name(dir, name);
+
+	KUNIT_ASSERT_NOT_NULL(test, dentry);
+	inode_lock(d_inode(dir));
+	d_add(dentry, NULL);
+	inode_unlock(d_inode(dir));
+	return dentry;
+}
+
+/*
+ * What the VFS tells is not told twice; what the kernel does is told, whatever a
+ * task is about to do with that name. Fails without: asking who that is; with
+ * anything that asks less, or more.
+ */
+static void directory_is_told_once(struct kunit *test)
+{
+	/* Who is in mkdir(2) or rmdir(2): nobody, somebody else, this task */
+	void *who[] = { NULL, test, current };
+	struct ek_fixture *fixture = test->priv;
+	struct ek_watch *watch = ek_watch(test, "");
+
+	for (int i = 0; i < ARRAY_SIZE(who); i++) {
+		struct dentry *miss = ek_new_miss(test, fixture->top, "dir");
+		unsigned int told = who[i] != current;
+
+		watch->created = 0;
+		watch->deleted = 0;
+		miss->d_fsdata = who[i];
+		KUNIT_EXPECT_PTR_EQ(test, tracefs_create_dir("dir", fixture->top), miss);
+		KUNIT_EXPECT_EQ(test, watch->created, told);
+		EK_EXPECT_FOUND(test, "dir");
+		KUNIT_EXPECT_NOT_NULL(test, tracefs_create_file("file", 0444, miss, NULL, NULL));
+		tracefs_remove(miss);
+		KUNIT_EXPECT_EQ(test, watch->deleted, told);
+		EK_EXPECT_ABSENT(test, "dir");
+		miss->d_fsdata = NULL;
+		dput(miss);
+	}
+	ek_watch_end(watch);
+}
+
+/* Fails without: fsnotify_rmdir() in eventfs_remove_events_dir(). */
+static void removal_of_the_tree_is_told(struct kunit *test)
+{
+	struct ek_fixture *fixture = test->priv;
+	struct ek_watch *watch = ek_watch(test, "");
+	u64 ino = ek_stat(test, "events").ino;
+
+	ek_remove_events(test, fixture->events);
+	KUNIT_EXPECT_EQ(test, watch->deleted, 1);
+	KUNIT_EXPECT_EQ(test, watch->ino, ino);
+	ek_watch_end(watch);
+}
+
+/*
+ * A child is told with its inode, whether or not it has one, and none stays.
+ * Fails without: eventfs_notify() and the inode that it makes.
+ */
+static void child_is_told_with_its_inode(struct kunit *test)
+{
+	struct ek_dir *sys, *event;
+	struct ek_watch *watch;
+	u64 ino;
+
+	ek_remove(ek_create_event(test, &sys));
+	watch = ek_watch(test, "events/sys");
+	for (int i = 0; i < 2; i++) {
+		unsigned int inodes = ek_inodes(test);
+
+		event = ek_create(test, sys, "event");
+		KUNIT_EXPECT_EQ(test, watch->created, i + 1);
+		KUNIT_EXPECT_EQ(test, ek_inodes(test), inodes);
+		ino = watch->ino;
+		KUNIT_EXPECT_EQ(test, ek_stat(test, "events/sys/event").ino, ino);
+		EK_EXPECT_FOUND(test, "events/sys/event/enable");
+		if (i)
+			ek_reclaim(test);
+		KUNIT_EXPECT_EQ(test, watch->created, i + 1);
+		KUNIT_EXPECT_EQ(test, watch->deleted, i);
+		ek_remove(event);
+		KUNIT_EXPECT_EQ(test, watch->deleted, i + 1);
+		KUNIT_EXPECT_EQ(test, watch->ino, ino);
+		KUNIT_EXPECT_EQ(test, ek_inodes(test), inodes);
+	}
+	ek_watch_end(watch);
+}
+
+/*
  * Races: bounded, and no worse than dull on one CPU
  */
 
@@ -3198,6 +3505,12 @@ static struct kunit_case ek_cases[] = {
 	KUNIT_CASE(removal_allocates_nothing),
 	KUNIT_CASE(last_put_may_come_from_reclaim),
 	KUNIT_CASE(node_outlives_its_last_put),
+	KUNIT_CASE(asking_takes_no_lock),
+	KUNIT_CASE(asking_takes_i_lock_once_after_a_change),
+	KUNIT_CASE(asking_does_not_sleep),
+	KUNIT_CASE(directory_is_told_once),
+	KUNIT_CASE(removal_of_the_tree_is_told),
+	KUNIT_CASE(child_is_told_with_its_inode),
 	KUNIT_CASE(lookups_race_removal),
 	KUNIT_CASE(lookups_race_removal_of_the_tree),
 	KUNIT_CASE(lookups_race_creation),
