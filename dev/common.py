@@ -27,6 +27,7 @@ BUILD_PROGRAMS = {
 GUEST_PROGRAMS = {"qemu-system-x86_64": "qemu-system-x86"}
 # What upstream's tests skip themselves without.
 TEST_PROGRAMS = {"ping": "iputils-ping", "ip": "iproute2"}
+POLICY_PROGRAMS = {"checkpolicy": "checkpolicy"}
 
 
 class Failure(Exception):

@@ -191,7 +191,7 @@ class Guest:
     """One boot of an image."""
 
     def __init__(self, image, name, machine, debug=False, kmemleak=True,
-                 kunit=None):
+                 kunit=None, cmdline=()):
         need(GUEST_PROGRAMS)
         check_paths()
         self.image = image
@@ -200,6 +200,7 @@ class Guest:
         self.debug = debug
         self.kmemleak = kmemleak
         self.kunit = kunit
+        self.cmdline = cmdline
         self.log = None
 
     def run(self, command, shell=False, on_output=None):
@@ -249,7 +250,7 @@ class Guest:
                   "oops=panic", "ro", "root=/dev/root", "rootfstype=9p",
                   "rootflags=trans=virtio,version=9p2000.L,msize=262144,cache=loose",
                   f"init={REPO}/dev/init.sh", f"eventfs_run={rundir}"]
-        append += self.machine.clock(self.image)
+        append += [*self.machine.clock(self.image), *self.cmdline]
         # KUnit's suites would run at each boot; v6.12 has no kunit.autorun yet.
         append += (["kunit.enable=1", "kunit.autorun=1",
                     f"kunit.filter_glob={self.kunit}"]

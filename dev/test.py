@@ -16,7 +16,8 @@ import guest as guests
 import kernel as kernel_build
 import ktap
 import source as kernel_source
-from common import (LOGS, REPO, TEST_PROGRAMS, Failure, clean_env, main, minutes,
+from common import (LOGS, POLICY_PROGRAMS, REPO, TEST_PROGRAMS, Failure,
+                    clean_env, main, minutes,
                     need, progress_line, run, say, write_file)
 from kernel import Kernel, content_and_mode
 
@@ -110,7 +111,8 @@ class Suites:
                 "ftrace": self.ftrace,
                 "kunit-debug": self.kunit_debug,
                 "selftests-debug": self.selftests_debug,
-                "ftrace-debug": self.ftrace_debug, "ftrace-leaks": self.ftrace_leaks}
+                "ftrace-debug": self.ftrace_debug, "ftrace-leaks": self.ftrace_leaks,
+                "security-debug": self.security_debug}
 
     # Files that change while the tests run are not to change the kernel.
     @functools.cache
@@ -118,10 +120,10 @@ class Suites:
         return Kernel(which, "debug" if debug else "release", self.base,
                       self.args.ksrc)
 
-    def guest(self, name, kernel, machine=None, kmemleak=True, kunit=None):
+    def guest(self, name, kernel, machine=None, kmemleak=True, **kwargs):
         return guests.Guest(kernel.image(), f"{name}-{kernel.name}",
                             machine or self.machine, kernel.config == "debug",
-                            kmemleak, kunit)
+                            kmemleak, **kwargs)
 
     def build(self, report):
         for debug in (False, True):
@@ -194,6 +196,36 @@ class Suites:
 
     def ftrace_leaks(self, report):
         self.compare_with_stock(report, self.kernel(True), FOR_LEAKS, True)
+
+    def security_debug(self, report):
+        """Lockdown, from the boot on and later; and SELinux, which labels files by
+        their path."""
+        need(POLICY_PROGRAMS)
+        with guests.run_directory() as rundir:
+            run(["checkpolicy", "-U", "allow", "-o", rundir / "policy",
+                 REPO / "dev/labels.conf"], "compiling dev/labels.conf")
+            for mode, cmdline in (
+                    ("early", ["lockdown=confidentiality"]), ("late", []),
+                    (f"labels {rundir}/policy", ["lsm=lockdown,selinux"])):
+                self.run_security(report, mode, cmdline)
+
+    def run_security(self, report, mode, cmdline):
+        kernel = self.kernel(True)
+        guest = self.guest(f"security-{mode.split()[0]}", kernel, self.single,
+                           kmemleak=False, cmdline=cmdline)
+        output = LOGS / f"{guest.name}.txt"
+        text = bytearray()
+        status = guest.run(f"{REPO}/dev/security.sh {mode}",
+                           on_output=lambda _, data: text.extend(data))
+        write_file(output, text)
+        for line in text.decode(errors="replace").splitlines():
+            match = re.match(r"(ok|FAILED): (.*)", line)
+            if match:
+                report.check(f"{mode.split()[0]}: {match[2]}", match[1] == "ok",
+                             f"see {output}")
+        if status not in (0, 1):
+            raise Failure(f"security.sh {mode} ended with status {status}, see {output}")
+        check_log(report, guest, kernel)
 
     def compare_with_stock(self, report, kernel, tests, kmemleak=False):
         """A test must pass, or end as it was recorded to on the stock kernel."""
