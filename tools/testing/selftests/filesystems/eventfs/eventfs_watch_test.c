@@ -11,7 +11,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -84,19 +86,27 @@ static int dnotify_open(const char *path, unsigned long what, int *fd)
 	return 0;
 }
 
-/* How many notices of directory @fd there were since the last call */
-static int dnotify_count(int fd)
+/* Adds to @nr how many notices of @fd there were since the last call, and of @other. */
+static void dnotify_count_both(int fd, int *nr, int other, int *nr_other)
 {
 	const struct timespec none = {};
 	siginfo_t info;
 	sigset_t set;
-	int count = 0;
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGRTMIN);
-	while (sigtimedwait(&set, &info, &none) == SIGRTMIN)
-		count += info.si_fd == fd;
-	return count;
+	while (sigtimedwait(&set, &info, &none) == SIGRTMIN) {
+		*nr += info.si_fd == fd;
+		*nr_other += info.si_fd == other;
+	}
+}
+
+static int dnotify_count(int fd)
+{
+	int nr = 0, others = 0;
+
+	dnotify_count_both(fd, &nr, -1, &others);
+	return nr;
 }
 
 TEST_F(watch, dnotify_tells_of_events)
@@ -144,6 +154,79 @@ TEST_F(watch, dnotify_tells_of_an_instance_once)
 	EXPECT_EQ(-1, rmdir(INSTANCES "/" INSTANCE));
 	EXPECT_EQ(0, dnotify_count(fd)) TH_LOG("what failed was told");
 	close(fd);
+}
+
+/* Some make a name, some remove it, over and over. */
+struct contest {
+	atomic_bool stop;
+	atomic_int made;
+	atomic_int removed;
+	atomic_int error;	/* that nobody should have had */
+};
+
+#define CONTEST_ROUNDS	20
+
+static void *contest_make(void *data)
+{
+	struct contest *contest = data;
+
+	while (!atomic_load(&contest->stop)) {
+		if (!mkdir(INSTANCES "/" INSTANCE, 0750))
+			atomic_fetch_add(&contest->made, 1);
+		else if (errno != EEXIST)
+			atomic_store(&contest->error, errno);
+		if (atomic_load(&contest->made) >= CONTEST_ROUNDS)
+			break;
+	}
+	return NULL;
+}
+
+static void *contest_remove(void *data)
+{
+	struct contest *contest = data;
+
+	while (!atomic_load(&contest->stop)) {
+		if (!rmdir(INSTANCES "/" INSTANCE))
+			atomic_fetch_add(&contest->removed, 1);
+		else if (errno != ENOENT && errno != EBUSY && errno != ENODEV)
+			atomic_store(&contest->error, errno);
+	}
+	return NULL;
+}
+
+TEST_F(watch, dnotify_tells_of_instances_that_many_make)
+{
+	struct contest contest = {};
+	pthread_t makers[2], removers[2];
+	int created, deleted;
+	int nr_created = 0, nr_deleted = 0;
+	int error;
+
+	error = dnotify_open(INSTANCES, DN_CREATE, &created);
+	if (error == EINVAL)
+		SKIP(return, "no dnotify in this kernel");
+	ASSERT_EQ(0, error);
+	ASSERT_EQ(0, dnotify_open(INSTANCES, DN_DELETE, &deleted));
+
+	for (int i = 0; i < 2; i++) {
+		ASSERT_EQ(0, pthread_create(&makers[i], NULL, contest_make, &contest));
+		ASSERT_EQ(0, pthread_create(&removers[i], NULL, contest_remove, &contest));
+	}
+	for (int i = 0; i < 2; i++)
+		ASSERT_EQ(0, pthread_join(makers[i], NULL));
+	atomic_store(&contest.stop, true);
+	for (int i = 0; i < 2; i++)
+		ASSERT_EQ(0, pthread_join(removers[i], NULL));
+	if (!rmdir(INSTANCES "/" INSTANCE))
+		atomic_fetch_add(&contest.removed, 1);
+
+	EXPECT_EQ(0, atomic_load(&contest.error));
+	EXPECT_EQ(atomic_load(&contest.made), atomic_load(&contest.removed));
+	dnotify_count_both(created, &nr_created, deleted, &nr_deleted);
+	EXPECT_EQ(atomic_load(&contest.made), nr_created);
+	EXPECT_EQ(atomic_load(&contest.removed), nr_deleted);
+	close(created);
+	close(deleted);
 }
 
 /*
