@@ -30,6 +30,7 @@
 #include <linux/idr.h>
 #include <linux/irqflags.h>
 #include <linux/jiffies.h>
+#include <linux/kprobes.h>
 #include <linux/list.h>
 #include <linux/mount.h>
 #include <linux/namei.h>
@@ -3031,6 +3032,90 @@ static void asking_does_not_sleep(struct kunit *test)
 	}
 }
 
+#if IS_ENABLED(CONFIG_KRETPROBES) && IS_ENABLED(CONFIG_SECURITY)
+
+/* Who is refused by the security module that ek_refuse_return() plays */
+static struct task_struct *ek_refused_task;
+static unsigned int ek_refusals;
+
+/* Return: 0 to have ek_refuse_return() called. */
+static int ek_refuse_entry(struct kretprobe_instance *instance, struct pt_regs *regs)
+{
+	const struct inode *inode = (void *)regs_get_kernel_argument(regs, 0);
+	int mask = regs_get_kernel_argument(regs, 1);
+
+	return current != ek_refused_task || !(mask & MAY_NOT_BLOCK) ||
+	       inode->i_sb != ek_mnt->mnt_sb;
+}
+
+static int ek_refuse_return(struct kretprobe_instance *instance, struct pt_regs *regs)
+{
+	ek_refusals++;
+	regs_set_return_value(regs, -ECHILD);
+	return 0;
+}
+
+static struct kretprobe ek_refuse = {
+	.kp.symbol_name	= "security_inode_permission",
+	.entry_handler	= ek_refuse_entry,
+	.handler	= ek_refuse_return,
+};
+
+/* Begin to be refused what must not block. */
+static void ek_refuse_begin(struct kunit *test)
+{
+	ek_refusals = 0;
+	ek_refused_task = current;
+	if (register_kretprobe(&ek_refuse))
+		kunit_skip(test, "security_inode_permission() cannot be probed");
+}
+
+static void ek_refuse_end(struct kunit *test)
+{
+	unregister_kretprobe(&ek_refuse);
+	/* A registered one has an address and no name. */
+	ek_refuse.kp.addr = NULL;
+	KUNIT_EXPECT_GT(test, ek_refusals, 0);
+}
+
+#else
+
+static void ek_refuse_begin(struct kunit *test)
+{
+	kunit_skip(test, "needs CONFIG_KRETPROBES and CONFIG_SECURITY");
+}
+
+static void ek_refuse_end(struct kunit *test)
+{
+}
+
+#endif
+
+/*
+ * A security module that has to block gets a walk that may. Fails with: a
+ * permission or a lookup that makes -ECHILD of a walk without RCU, or final.
+ */
+static void security_module_may_block(struct kunit *test)
+{
+	const char *name = "events/sys/event/enable";
+	struct ek_dir *sys;
+
+	ek_create_event(test, &sys);
+	EK_EXPECT_FOUND(test, name);
+	EK_EXPECT_ABSENT(test, "events/sys/none");
+	EK_EXPECT_CACHED(test, name);
+
+	ek_refuse_begin(test);
+	EK_EXPECT_UNCACHED(test, name);
+	EK_EXPECT_UNCACHED(test, "events/sys/none");
+	EK_EXPECT_FOUND(test, name);
+	EK_EXPECT_ABSENT(test, "events/sys/none");
+	ek_refuse_end(test);
+
+	EK_EXPECT_CACHED(test, name);
+	EK_EXPECT_CACHED_MISS(test, "events/sys/none");
+}
+
 /*
  * Notification
  */
@@ -3508,6 +3593,7 @@ static struct kunit_case ek_cases[] = {
 	KUNIT_CASE(asking_takes_no_lock),
 	KUNIT_CASE(asking_takes_i_lock_once_after_a_change),
 	KUNIT_CASE(asking_does_not_sleep),
+	KUNIT_CASE(security_module_may_block),
 	KUNIT_CASE(directory_is_told_once),
 	KUNIT_CASE(removal_of_the_tree_is_told),
 	KUNIT_CASE(child_is_told_with_its_inode),
