@@ -816,7 +816,24 @@ static void run_remount(struct worker *worker)
 	}
 }
 
-/* Nobody sees the user of one mount with the group of another. */
+/* Gives what stands to user and group 3, then to user and group 4, and so on. */
+static void run_chown(struct worker *worker)
+{
+	struct race *race = worker->race;
+	char name[32];
+	char path[PATH_MAX];
+
+	while (!stopped(race)) {
+		event_path(path, race->kind, standing_name(name, pick(worker, NR_STANDING)),
+			   pick(worker, 2) ? "id" : ".");
+		for (unsigned int id = 3; id <= 4; id++) {
+			if (chown(path, id, id))
+				fail(race, "chown of %s: %m", path);
+		}
+	}
+}
+
+/* Nobody sees the user of one mount or chown with the group of another. */
 static void run_owner(struct worker *worker)
 {
 	struct race *race = worker->race;
@@ -830,7 +847,7 @@ static void run_owner(struct worker *worker)
 		if (stat(path, &st))
 			fail(race, "stat of %s: %m", path);
 		else if (st.st_uid != st.st_gid)
-			fail(race, "%s has user %u and group %u, which no mount gave",
+			fail(race, "%s has user %u and group %u, which nobody gave",
 			     path, st.st_uid, st.st_gid);
 	}
 }
@@ -988,6 +1005,7 @@ TEST_F_TIMEOUT(eventfs, owners_are_never_mixed, TEST_SECONDS)
 	race_add(&race, JUDGE, "look", run_look, event_slots);
 	race_add(&race, OTHER, "remount", run_remount, event_slots);
 	race_add(&race, OTHER, "owner", run_owner, event_slots);
+	race_add(&race, OTHER, "chown", run_chown, event_slots);
 	race_add(&race, OTHER, "chmod", run_chmod, event_slots);
 	race_add(&race, OTHER, "drop", run_drop, event_slots);
 	ASSERT_STREQ("", race_run(&race));
@@ -1155,6 +1173,9 @@ TEST_F_TIMEOUT(eventfs, long_names, TEST_SECONDS)
 	memcpy(name, PREFIX, strlen(PREFIX));
 	name[NAME_MAX + 1] = 0;
 	EXPECT_EQ(ENAMETOOLONG, stat_path(event_path(path, kind, name, "")));
+	EXPECT_NE(ENOENT, open_cached(path))
+		TH_LOG("a name that is too long was cached");
+	EXPECT_EQ(ENAMETOOLONG, stat_path(path));
 	EXPECT_EQ(-1, mkdir(INSTANCES "/" PREFIX "/events/x", 0750));
 
 	name[NAME_MAX] = 0;
