@@ -28,6 +28,7 @@
  *   tracefs_inode::attrs   cmpxchg                          RCU
  *   i_uid, i_gid           i_lock                           i_lock, or after an
  *   generation             i_lock, release: after the two   acquire of generation
+ *   d_fsdata, static       parent's i_rwsem                 parent's i_rwsem
  *
  * Lock order: i_rwsem or s_umount, then tracefs_sb::lock, then i_lock.
  */

@@ -14,6 +14,7 @@
 #include <linux/types.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
 #include <sys/mount.h>
@@ -31,6 +32,7 @@
 #define PREFIX		"eventfs_st"
 
 #define NR_STANDING	4	/* events that stand throughout a test */
+#define DEFAULT_ROUNDS	16
 
 /* Room for one short entry of getdents64(), and for one of any length */
 #define SMALL_BUFFER	40
@@ -71,6 +73,15 @@ static const struct kind synthetic_kind = {
 /*
  * Small things
  */
+
+/* EVENTFS_ROUNDS sets how often a name comes and goes in a test with threads. */
+static inline unsigned int nr_rounds(void)
+{
+	const char *text = getenv("EVENTFS_ROUNDS");
+	int rounds = text ? atoi(text) : DEFAULT_ROUNDS;
+
+	return rounds > 0 ? rounds : 1;
+}
 
 static inline int write_text(const char *path, const char *text)
 {

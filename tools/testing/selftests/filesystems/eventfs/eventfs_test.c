@@ -8,8 +8,6 @@
  * do something with the name, and read the number again. If it has not changed,
  * there is but one right answer, and the maker goes on only when every judge has
  * given one for this step; if it has, any answer is right that is not absurd.
- *
- * EVENTFS_ROUNDS sets how often a name comes and goes in each of these tests.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -39,7 +37,6 @@
 
 #define NR_SLOTS	4	/* names that come and go */
 #define NR_WORKERS	16
-#define DEFAULT_ROUNDS	16
 #define CHURN		32	/* names per round that come and go by the way */
 
 #define PATIENCE	60	/* seconds until something counts as hanging */
@@ -55,14 +52,6 @@ static double now(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return ts.tv_sec + ts.tv_nsec / 1e9;
-}
-
-static unsigned int nr_rounds(void)
-{
-	const char *text = getenv("EVENTFS_ROUNDS");
-	int rounds = text ? atoi(text) : DEFAULT_ROUNDS;
-
-	return rounds > 0 ? rounds : 1;
 }
 
 /*

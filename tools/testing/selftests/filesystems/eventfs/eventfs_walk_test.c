@@ -31,6 +31,8 @@
 #define OTHER		PREFIX "_w"
 #define WALKS		20
 
+#define TEST_SECONDS	300	/* until the harness ends a test */
+
 #define NR(array)	(sizeof(array) / sizeof(*(array)))
 
 /*
@@ -265,7 +267,7 @@ static void expect_rcu(struct __test_metadata *_metadata, FIXTURE_DATA(walk) *se
 	expect_seen(_metadata, self, call, path, error);
 }
 
-TEST_F(walk, warm_paths_are_walked_under_rcu)
+TEST_F_TIMEOUT(walk, warm_paths_are_walked_under_rcu, TEST_SECONDS)
 {
 	for (unsigned int call = 0; call < NR(calls); call++) {
 		for (unsigned int i = 0; i < NR(there); i++)
@@ -273,7 +275,7 @@ TEST_F(walk, warm_paths_are_walked_under_rcu)
 	}
 }
 
-TEST_F(walk, warm_misses_are_walked_under_rcu)
+TEST_F_TIMEOUT(walk, warm_misses_are_walked_under_rcu, TEST_SECONDS)
 {
 	for (unsigned int call = 0; call < NR(calls); call++) {
 		for (unsigned int i = 0; i < NR(missing); i++)
@@ -282,7 +284,7 @@ TEST_F(walk, warm_misses_are_walked_under_rcu)
 }
 
 /* And the tracer does see it when a walk is not. */
-TEST_F(walk, cold_paths_are_walked_once)
+TEST_F_TIMEOUT(walk, cold_paths_are_walked_once, TEST_SECONDS)
 {
 	for (unsigned int i = 1; i < NR(there); i++) {
 		struct seen seen;
@@ -301,7 +303,7 @@ TEST_F(walk, cold_paths_are_walked_once)
  * Owners are brought up to date under RCU. Not with a remount, for which the VFS
  * drops all that is cached and unused.
  */
-TEST_F(walk, change_of_owner_breaks_no_walk)
+TEST_F_TIMEOUT(walk, change_of_owner_breaks_no_walk, TEST_SECONDS)
 {
 	for (unsigned int call = 0; call < NR(calls); call++) {
 		for (unsigned int i = 0; i < NR(there); i++) {
@@ -314,7 +316,7 @@ TEST_F(walk, change_of_owner_breaks_no_walk)
 }
 
 /* A new name costs each miss one look, and hits none. */
-TEST_F(walk, creation_costs_a_miss_one_look)
+TEST_F_TIMEOUT(walk, creation_costs_a_miss_one_look, TEST_SECONDS)
 {
 	struct seen seen;
 

@@ -38,6 +38,8 @@
 #define EVENT		PREFIX "_w"
 #define INSTANCE	PREFIX "_w"
 
+#define TEST_SECONDS	300	/* until the harness ends a test */
+
 /* Room for the notices of all files of an instance */
 #define MANY		(64 * 1024)
 
@@ -109,7 +111,7 @@ static int dnotify_count(int fd)
 	return nr;
 }
 
-TEST_F(watch, dnotify_tells_of_events)
+TEST_F_TIMEOUT(watch, dnotify_tells_of_events, TEST_SECONDS)
 {
 	int created, deleted;
 	int error;
@@ -135,7 +137,7 @@ TEST_F(watch, dnotify_tells_of_events)
 	close(deleted);
 }
 
-TEST_F(watch, dnotify_tells_of_an_instance_once)
+TEST_F_TIMEOUT(watch, dnotify_tells_of_an_instance_once, TEST_SECONDS)
 {
 	int error, fd;
 
@@ -162,9 +164,8 @@ struct contest {
 	atomic_int made;
 	atomic_int removed;
 	atomic_int error;	/* that nobody should have had */
+	int rounds;
 };
-
-#define CONTEST_ROUNDS	20
 
 static void *contest_make(void *data)
 {
@@ -175,7 +176,7 @@ static void *contest_make(void *data)
 			atomic_fetch_add(&contest->made, 1);
 		else if (errno != EEXIST)
 			atomic_store(&contest->error, errno);
-		if (atomic_load(&contest->made) >= CONTEST_ROUNDS)
+		if (atomic_load(&contest->made) >= contest->rounds)
 			break;
 	}
 	return NULL;
@@ -194,9 +195,9 @@ static void *contest_remove(void *data)
 	return NULL;
 }
 
-TEST_F(watch, dnotify_tells_of_instances_that_many_make)
+TEST_F_TIMEOUT(watch, dnotify_tells_of_instances_that_many_make, TEST_SECONDS)
 {
-	struct contest contest = {};
+	struct contest contest = { .rounds = nr_rounds() };
 	pthread_t makers[2], removers[2];
 	int created, deleted;
 	int nr_created = 0, nr_deleted = 0;
@@ -233,7 +234,7 @@ TEST_F(watch, dnotify_tells_of_instances_that_many_make)
  * inotify
  */
 
-TEST_F(watch, inotify_tells_of_an_instance_in_order)
+TEST_F_TIMEOUT(watch, inotify_tells_of_an_instance_in_order, TEST_SECONDS)
 {
 	const char *path = INSTANCES "/" INSTANCE;
 	char text[256];
@@ -265,7 +266,7 @@ TEST_F(watch, inotify_tells_of_an_instance_in_order)
 }
 
 /* All that goes with an instance is told to who watches it, "events" too. */
-TEST_F(watch, inotify_tells_what_goes_with_an_instance)
+TEST_F_TIMEOUT(watch, inotify_tells_what_goes_with_an_instance, TEST_SECONDS)
 {
 	const char *path = INSTANCES "/" INSTANCE;
 	static char text[MANY];
@@ -390,7 +391,7 @@ do {										\
 } while (0)
 
 /* With and without an inode of the event when it goes */
-TEST_F(watch, fanotify_tells_handles)
+TEST_F_TIMEOUT(watch, fanotify_tells_handles, TEST_SECONDS)
 {
 	struct handle dir, child;
 	struct told told;
@@ -430,7 +431,7 @@ TEST_F(watch, fanotify_tells_handles)
 	close(fd);
 }
 
-TEST_F(watch, fanotify_tells_directory_and_name)
+TEST_F_TIMEOUT(watch, fanotify_tells_directory_and_name, TEST_SECONDS)
 {
 	struct handle dir, child = {};
 	struct told told;
@@ -467,7 +468,7 @@ static void look_and_open(struct __test_metadata *_metadata, int fd, const char 
 	EXPECT_EQ(1u, fanotify_read(fd, &none, &none).nr);
 }
 
-TEST_F(watch, fanotify_marks_mount_and_file_system)
+TEST_F_TIMEOUT(watch, fanotify_marks_mount_and_file_system, TEST_SECONDS)
 {
 	static const unsigned int marks[] = { FAN_MARK_INODE, FAN_MARK_MOUNT,
 					      FAN_MARK_FILESYSTEM };
@@ -496,7 +497,7 @@ TEST_F(watch, fanotify_marks_mount_and_file_system)
  * Who marks a file system and asks for handles wants to open them; tracefs has
  * none that could be, as procfs has none.
  */
-TEST_F(watch, fanotify_opens_no_handles)
+TEST_F_TIMEOUT(watch, fanotify_opens_no_handles, TEST_SECONDS)
 {
 	int fd = fanotify_group(FAN_REPORT_DFID_NAME);
 
