@@ -15,10 +15,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -330,6 +332,60 @@ TEST_F_TIMEOUT(walk, creation_costs_a_miss_one_look, TEST_SECONDS)
 	EXPECT_EQ(1, seen.broken);
 	EXPECT_EQ(1, seen.slow);
 	EXPECT_EQ(0, remove_event(&kprobe_kind, OTHER));
+}
+
+static int make_dir(const char *dir, const char *name)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	return mkdir(path, 0700) ? errno : 0;
+}
+
+/*
+ * Mounts an overlay on @dir/merged, for this task alone and as long as it lives.
+ * Return: 0 or errno.
+ */
+static int mount_overlay(const char *lower, const char *dir, const char *merged)
+{
+	char options[2 * PATH_MAX];
+	int error;
+
+	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+	    mount("none", dir, "tmpfs", 0, NULL))
+		return errno;
+	error = make_dir(dir, "upper") ?: make_dir(dir, "work") ?: make_dir(dir, "merged");
+	if (error)
+		return error;
+	snprintf(options, sizeof(options), "lowerdir=%s,upperdir=%s/upper,workdir=%s/work",
+		 lower, dir, dir);
+	return mount("none", merged, "overlay", 0, options) ? errno : 0;
+}
+
+/* overlayfs passes its question on, and says what we say. */
+TEST_F_TIMEOUT(walk, overlay_is_walked_under_rcu, TEST_SECONDS)
+{
+	char dir[] = "/tmp/" PREFIX ".XXXXXX";
+	char merged[sizeof(dir) + 16];
+	char group[PATH_MAX];
+	int error;
+
+	ASSERT_NE(NULL, mkdtemp(dir));
+	snprintf(merged, sizeof(merged), "%s/merged", dir);
+	error = mount_overlay(group_path(group, &kprobe_kind), dir, merged);
+	close(self->root);
+	if (!error)
+		error = open_path(merged, O_PATH, &self->root);
+	for (unsigned int call = 0; call < NR(calls) && !error; call++) {
+		expect_rcu(_metadata, self, call, EVENT "/id", 0);
+		expect_rcu(_metadata, self, call, EVENT, 0);
+		expect_rcu(_metadata, self, call, EVENT "/" PREFIX, ENOENT);
+	}
+	umount2(merged, MNT_DETACH);
+	umount2(dir, MNT_DETACH);
+	EXPECT_EQ(0, rmdir(dir));
+	if (error)
+		SKIP(return, "no overlay: %s", strerror(error));
 }
 
 TEST_HARNESS_MAIN
