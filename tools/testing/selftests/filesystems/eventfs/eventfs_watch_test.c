@@ -62,8 +62,15 @@ FIXTURE_SETUP(watch)
 	ASSERT_EQ(0, set_up(self->kind));
 }
 
+/* Events of a system that comes and goes with them */
+static const struct kind passing_kind = {
+	.group		= PREFIX "_g",
+	.add		= "p:" PREFIX "_g/%s vfs_read",
+};
+
 FIXTURE_TEARDOWN_PARENT(watch)
 {
+	remove_event(&passing_kind, EVENT);
 	EXPECT_EQ(0, tidy(&kprobe_kind));
 }
 
@@ -271,6 +278,34 @@ TEST_F_TIMEOUT(watch, inotify_tells_of_an_instance_in_order, TEST_SECONDS)
 			     notices(fd, text, sizeof(text)));
 	}
 	close(fd);
+}
+
+/* A system comes with its first event and goes with its last, in each instance. */
+TEST_F_TIMEOUT(watch, inotify_tells_of_systems, TEST_SECONDS)
+{
+	static const char * const events[] = { EVENTS, INSTANCES "/" PREFIX "/events" };
+	char path[PATH_MAX];
+	char text[256];
+	int fds[2];
+
+	for (int i = 0; i < 2; i++) {
+		fds[i] = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+		ASSERT_LE(0, fds[i]);
+		ASSERT_LE(0, inotify_add_watch(fds[i], events[i], IN_CREATE | IN_DELETE));
+	}
+	ASSERT_EQ(0, create_event(&passing_kind, EVENT));
+	for (int i = 0; i < 2; i++) {
+		EXPECT_STREQ("create dir " PREFIX "_g;", notices(fds[i], text, sizeof(text)));
+		snprintf(path, sizeof(path), "%s/%s", events[i], passing_kind.group);
+		ASSERT_LE(0, inotify_add_watch(fds[i], path, IN_DELETE_SELF));
+		EXPECT_STREQ("", notices(fds[i], text, sizeof(text)));
+	}
+	ASSERT_EQ(0, remove_event(&passing_kind, EVENT));
+	for (int i = 0; i < 2; i++) {
+		EXPECT_STREQ("delete_self;;delete dir " PREFIX "_g;",
+			     notices(fds[i], text, sizeof(text)));
+		close(fds[i]);
+	}
 }
 
 /* All that goes with an instance is told to who watches it, "events" too. */
