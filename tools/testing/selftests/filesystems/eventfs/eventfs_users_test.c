@@ -1655,11 +1655,11 @@ TEST_F_TIMEOUT(listing, positions_are_exact, TEST_SECONDS)
 		EXPECT_STREQ("", compare_positions(variant->abi, fd, entries, nr, gone))
 			TH_LOG("in %s", dirs[d]);
 		for (int i = 0; i < nr; i++) {
-			EXPECT_GT(1ULL << 31, entries[i].off);
+			ASSERT_GT(1ULL << 31, entries[i].off);
 			file = openat(fd, entries[i].name, O_PATH | O_CLOEXEC);
 			ASSERT_EQ(0, variant->abi->ino(file, &ino))
 				TH_LOG("%s/%s: %m", dirs[d], entries[i].name);
-			EXPECT_EQ(ino, entries[i].ino) TH_LOG("%s/%s", dirs[d], entries[i].name);
+			ASSERT_EQ(ino, entries[i].ino) TH_LOG("%s/%s", dirs[d], entries[i].name);
 			close(file);
 		}
 		close(fd);
@@ -1688,7 +1688,7 @@ TEST_F_TIMEOUT(listing, positions_stay_after_removals, TEST_SECONDS)
 		ASSERT_LE(0, at);
 		gone[at] = true;
 		ASSERT_EQ(0, remove_event(&kprobe_kind, name));
-		EXPECT_STREQ("", compare_positions(variant->abi, fd, entries, nr, gone))
+		ASSERT_STREQ("", compare_positions(variant->abi, fd, entries, nr, gone))
 			TH_LOG("without %s", name);
 	}
 	close(fd);
