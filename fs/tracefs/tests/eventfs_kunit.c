@@ -2687,6 +2687,25 @@ static int ek_op_create_events(struct kunit *test, struct ek_dir *sys)
 	return 0;
 }
 
+/* The functions for static objects say that something failed, and not what. */
+static int ek_op_create_static_file(struct kunit *test, struct ek_dir *sys)
+{
+	struct ek_fixture *fixture = test->priv;
+	struct dentry *dentry = tracefs_create_file("new", 0444, fixture->top, NULL, NULL);
+
+	tracefs_remove(dentry);
+	return dentry ? 0 : -ENOMEM;
+}
+
+static int ek_op_create_static_dir(struct kunit *test, struct ek_dir *sys)
+{
+	struct ek_fixture *fixture = test->priv;
+	struct dentry *dentry = tracefs_create_dir("new", fixture->top);
+
+	tracefs_remove(dentry);
+	return dentry ? 0 : -ENOMEM;
+}
+
 static int ek_op_lookup_file(struct kunit *test, struct ek_dir *sys)
 {
 	return ek_probe(test, "events/sys/format", 0);
@@ -2736,6 +2755,8 @@ static const struct ek_op ek_ops[] = {
 	{ "create a directory",		ek_op_create_dir,	2 },
 	{ "create a first child",	ek_op_create_first,	5 },
 	{ "create an events directory",	ek_op_create_events,	4 },
+	{ "create a static file",	ek_op_create_static_file, 2 },
+	{ "create a static directory",	ek_op_create_static_dir, 2 },
 	{ "look up a file",		ek_op_lookup_file,	4 },
 	{ "look up a directory",	ek_op_lookup_dir,	4 },
 	{ "look up a missing name",	ek_op_lookup_miss,	3 },
