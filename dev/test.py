@@ -184,8 +184,10 @@ class Suites:
         run_races(report, guest, kernel, self.args)
         check_log(report, guest, kernel)
         # The programs do all of it, in threads too; leaks are looked for there.
-        guest = self.guest("selftests", kernel, machine, kmemleak=False)
-        self.run_and_compare(report, guest, kernel, our_tests(self.args))
+        tests = our_tests(self.args)
+        if tests:
+            guest = self.guest("selftests", kernel, machine, kmemleak=False)
+            self.run_and_compare(report, guest, kernel, tests)
 
     def ftrace(self, report):
         kernel = self.kernel(False)

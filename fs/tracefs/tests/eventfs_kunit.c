@@ -3578,7 +3578,7 @@ static struct kunit_case ek_cases[] = {
 	KUNIT_CASE(dying_parent_takes_no_child),
 	KUNIT_CASE(removing_null_does_nothing),
 	KUNIT_CASE(tree_is_removed_through_any_node),
-	KUNIT_CASE(tree_with_a_thousand_children_is_removed),
+	KUNIT_CASE_SLOW(tree_with_a_thousand_children_is_removed),
 	KUNIT_CASE(nested_directories_go_from_the_bottom_up),
 	KUNIT_CASE(two_trees_stand_side_by_side),
 	KUNIT_CASE(bad_name_is_refused),
@@ -3618,11 +3618,11 @@ static struct kunit_case ek_cases[] = {
 	KUNIT_CASE(directory_is_told_once),
 	KUNIT_CASE(removal_of_the_tree_is_told),
 	KUNIT_CASE(child_is_told_with_its_inode),
-	KUNIT_CASE(lookups_race_removal),
+	KUNIT_CASE_SLOW(lookups_race_removal),
 	KUNIT_CASE(lookups_race_removal_of_the_tree),
 	KUNIT_CASE(lookups_race_creation),
 	KUNIT_CASE(new_name_is_found_whoever_looks),
-	KUNIT_CASE(standing_names_are_found_while_others_come_and_go),
+	KUNIT_CASE_SLOW(standing_names_are_found_while_others_come_and_go),
 	{}
 };
 
