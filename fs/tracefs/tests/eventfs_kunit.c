@@ -32,6 +32,7 @@
 #include <linux/jiffies.h>
 #include <linux/kprobes.h>
 #include <linux/list.h>
+#include <linux/minmax.h>
 #include <linux/mount.h>
 #include <linux/namei.h>
 #include <linux/path.h>
@@ -313,17 +314,32 @@ static int ek_next_id(void)
 	return id;
 }
 
-/* Ids are handed out in turn. One that can be had again was given back. */
+/*
+ * Ids are handed out in turn. One that can be had again was given back. They are
+ * taken many at a time: each that is taken alone makes the ida grow and shrink,
+ * and what it no longer needs is freed after a grace period.
+ */
 static unsigned int ek_kept_ids(int from)
 {
 	int next = ek_next_id();
 	unsigned int kept = 0;
 
-	for (int id = from; id < next; id++) {
-		if (ida_alloc_range(&tracefs_ids, id, id, GFP_KERNEL) == id)
-			ida_free(&tracefs_ids, id);
-		else
-			kept++;
+	for (int first = from; first < next; first += BITS_PER_LONG) {
+		int nr = min(next - first, BITS_PER_LONG);
+		unsigned long had = 0;
+
+		for (int i = 0; i < nr; i++) {
+			int id = first + i;
+
+			if (ida_alloc_range(&tracefs_ids, id, id, GFP_KERNEL) == id)
+				had |= BIT(i);
+		}
+		for (int i = 0; i < nr; i++) {
+			if (had & BIT(i))
+				ida_free(&tracefs_ids, first + i);
+		}
+		kept += nr - hweight_long(had);
+		cond_resched();
 	}
 	return kept;
 }
@@ -3491,7 +3507,7 @@ static void ek_do_list_standing(struct ek_work *work)
  */
 static void standing_names_are_found_while_others_come_and_go(struct kunit *test)
 {
-	enum { NR = 64 };
+	enum { NR = 64, MAX_ROUNDS = 2000 };
 	struct ek_fixture *fixture = test->priv;
 	struct ek_dir *sys = ek_create(test, fixture->events, "sys");
 	struct eventfs_inode *nodes[NR];
@@ -3507,7 +3523,7 @@ static void standing_names_are_found_while_others_come_and_go(struct kunit *test
 	works[1] = ek_start_scan(test, ek_do_list_standing,
 				 ek_new_scan(test, 4096));
 	end = jiffies + 2 * HZ;
-	for (int round = 0; time_before(jiffies, end); round++) {
+	for (int round = 0; round < MAX_ROUNDS && time_before(jiffies, end); round++) {
 		for (int i = 0; i < NR; i++) {
 			snprintf(name, sizeof(name), "child%d_%d", round, i);
 			nodes[i] = eventfs_create_dir(name, sys->node, NULL, 0, NULL);
