@@ -3,17 +3,19 @@
 # Variables: KERNEL=eventfs|stock  DEBUG=1  BASE=v6.12|mainline  KSRC=path
 #            CMD='...'  SMP=n  MEM=size  ICOUNT=1  ACCEL=auto|kvm|tcg
 #            TIMEOUT=seconds  ONLY=suite CASE=glob (make test)
+#            PROFILE='case,place,size' (make bench-profile)
 
 # The tools read these from the environment, where no shell or make expands
 # what the user wrote.
-VARIABLES := CMD KERNEL DEBUG BASE KSRC SMP MEM ICOUNT ACCEL TIMEOUT ONLY CASE
+VARIABLES := CMD KERNEL DEBUG BASE KSRC SMP MEM ICOUNT ACCEL TIMEOUT ONLY CASE PROFILE
 $(foreach name,$(VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),\
 	$(eval override $(name) := $$(value $(name)))))
 export $(VARIABLES)
 
 MAKEFLAGS += --no-print-directory
 
-.PHONY: help run test test-all record-stock mutants coverage check test-tools clean python
+.PHONY: help run test test-all record-stock bench bench-check bench-record \
+	bench-profile mutants coverage check test-tools clean python
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -37,6 +39,18 @@ test-all: python ## Run make test, the stock kernel's own run, and mainline
 
 record-stock: python ## Record which upstream tests do not pass on the stock kernel
 	@dev/test.py --record-stock
+
+bench: python ## Measure this eventfs against the stock one: a table and a picture
+	@dev/bench.py
+
+bench-check: python ## Measure operations only: did a ratio get worse than recorded?
+	@dev/bench.py --check
+
+bench-record: python ## Run make bench and record what it found in bench/
+	@dev/bench.py --record
+
+bench-profile: python ## Where do the instructions of one figure go, by function?
+	@dev/bench.py --profile "$$PROFILE"
 
 mutants: python ## Put small faults into fs/tracefs: is there one that no test notices?
 	@dev/mutants.py

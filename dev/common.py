@@ -28,6 +28,7 @@ GUEST_PROGRAMS = {"qemu-system-x86_64": "qemu-system-x86"}
 # What upstream's tests skip themselves without.
 TEST_PROGRAMS = {"ping": "iputils-ping", "ip": "iproute2"}
 POLICY_PROGRAMS = {"checkpolicy": "checkpolicy"}
+PLOT_PROGRAMS = {"gnuplot": "gnuplot-nox"}
 
 
 class Failure(Exception):

@@ -32,6 +32,8 @@ NOT_IN_IMAGE = ("tools/testing/", "Documentation/")
 MAKE_FLAGS = ("ARCH=x86_64", "KBUILD_BUILD_USER=eventfs",
               "KBUILD_BUILD_HOST=eventfs", "KBUILD_BUILD_VERSION=1",
               "KBUILD_BUILD_TIMESTAMP=Thu Jan  1 00:00:00 UTC 1970")
+# Configurations that are complete; the others are added to base.config.
+COMPLETE = ("bench",)
 KEEP_IMAGES = 40
 COMPLAINT = re.compile(r": (fatal )?(warning|error):|undefined reference|\*\*\*"
                        r"|^WARNING|^ERROR|No space left|objtool:")
@@ -67,6 +69,8 @@ class Kernel:
               if name != "ccache" or os.geteuid() == 0})
         self.source = kernel_source.find(base, ksrc)
         self.base = self.source.base
+        if kernel != "stock" and self.base.stock_only:
+            raise Failure(f"BASE={base} is there to compare with: KERNEL=stock")
         self.config = config
         self.compiler = run(["gcc", "--version"], "gcc").splitlines()[0]
         self.overlay = {} if kernel == "stock" else our_files(self.source)
@@ -112,9 +116,12 @@ class Kernel:
 
     def options(self):
         """Option -> value, as the fragments ask for."""
-        names = ["base"] + [self.config] * (self.config != "release")
-        # Options that only our files have
-        names += ["eventfs"] if self.overlay else []
+        if self.config in COMPLETE:
+            names = [self.config]
+        else:
+            names = ["base"] + [self.config] * (self.config != "release")
+            # Options that only our files have
+            names += ["eventfs"] if self.overlay else []
         fragments = [REPO / "configs" / f"{name}.config" for name in names]
         fragments.append(self.base.path / "extra.config")
         options = {}

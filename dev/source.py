@@ -39,6 +39,7 @@ class Base:
         self.conf = parser["base"]
         self.first = version_number(self.conf["first"])
         self.patch = self.path / "backport.patch"
+        self.stock_only = self.conf.getboolean("stock-only", False)
 
 
 class Source:
@@ -52,8 +53,10 @@ class Source:
 
 
 def base_names():
-    return sorted(conf.parent.name
-                  for conf in (REPO / "bases").glob("*/base.conf"))
+    """The bases that take our files."""
+    names = sorted(conf.parent.name
+                   for conf in (REPO / "bases").glob("*/base.conf"))
+    return [name for name in names if not Base(name).stock_only]
 
 
 def version_number(text):

@@ -1,0 +1,378 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""Measure this eventfs against the stock one.
+
+Builds the same kernel with both, boots both, and measures the same operations
+in them: in instructions, counted by the guest's clock, and in bytes. Prints
+tables with the ratio of the two, and writes all figures to build/bench, with a
+picture. --record makes them the ones that README shows and --check compares
+with.
+"""
+
+import argparse
+import bisect
+import collections
+import csv
+import io
+import os
+import re
+import statistics
+import sys
+
+import guest as guests
+import kernel as kernel_build
+from common import (BUILD, LOGS, PLOT_PROGRAMS, REPO, Failure, clean_env,
+                    last_line, main, need, run, write_file)
+from kernel import Kernel, content_and_mode
+
+BENCH = REPO / "bench"
+TREES = "fs/tracefs/bench_trees.c"
+MAKEFILE = "fs/tracefs/Makefile"
+# Before eventfs: what tracefs took when all of it was pinned.
+OLD = "v6.1"
+# --check: by what share a ratio may be worse than the recorded one.
+TOLERANCE = 0.03
+# Two processors are two threads of QEMU, so what they do is a matter of luck.
+CPU_BOOTS = 3
+
+# The lines: case, size, what the table calls it, and the ratio to reach, as
+# this project's figure over the stock one's. Size None is whatever was measured.
+LINES = (
+    ("walk cold", 0, "walk of events/, cold, per entry", 5900 / 7690),
+    ("walk warm", 0, "the same, warm", 3940 / 4000),
+    ("stat warm", 0, "stat of a cached file", 3040 / 3055),
+    ("miss repeated", 0, "stat of a missing name, repeated", 1780 / 3790),
+    ("miss repeated in many", 0, "the same in events/syscalls", 1790 / 14650),
+    ("miss distinct", 2000, "distinct missing names in 2,000", 4200 / 38750),
+    ("first stat", 2000, "first stat of a directory in 2,000", 6000 / 44730),
+    ("first stat", 20000, "the same in 20,000", 6000 / 44730),
+    ("first stat of a file", 0, "first stat of syscalls/*/format", 8300 / 28830),
+    ("list 32 KiB", 2000, "listing of 2,000, per entry", 230 / 280),
+    ("list 280 bytes", 2000, "the same, buffer of 280 bytes", 550 / 1480),
+    ("open and read", 0, "open, read, close of a cached file", None),
+    ("create", 2000, "create a directory in 2,000", None),
+    ("remove cold", 2000, "remove it, nothing cached", None),
+    ("remove warm", 2000, "remove it, all cached", None),
+    ("create instance", 1, "create an instance", None),
+    ("remove instance", 1, "remove an instance", None),
+    ("others wait for a removal", 20000, "longest wait for the CPU, removal of 20,000", None),
+    ("inodes left", 2000, "inodes left of 2,000 removed events", 0),
+    ("event directory", None, "bytes: event directory", 92 / 96),
+    ("cached file", None, "bytes: cached file", None),
+    ("instance slab", 1, "bytes: slab of an instance", 315000 / 330700),
+    ("instance memory", 1, "bytes: an instance memory", None),
+)
+# What --check looks at: counted in instructions, and of the file system alone.
+GATE = [line[:2] for line in LINES if line[1] is not None
+        and not line[2].startswith("bytes") and "instance" not in line[0]
+        and line[0] not in ("inodes left", "others wait for a removal")]
+GROWING = ("first stat", "first stat of a file", "miss distinct",
+           "miss repeated", "stat warm", "list 32 KiB", "list 280 bytes",
+           "create", "remove cold", "remove warm")
+INSTANCES = ("create instance", "first stat in instance", "remove instance")
+NEIGHBOURS = ("tmpfs", "sysfs", "procfs")
+SIZES = (100, 1000, 2000, 10000, 20000)
+
+
+class BenchKernel(Kernel):
+    """The kernel to measure, with bench/trees.c built into it."""
+
+    def __init__(self, which, base, ksrc=None):
+        super().__init__(which, "bench", base, ksrc)
+        if self.base.stock_only:
+            return
+        content, mode = self.overlay.get(MAKEFILE) or content_and_mode(
+            self.source.path / MAKEFILE)
+        self.overlay[MAKEFILE] = content + b"obj-y += bench_trees.o\n", mode
+        self.overlay[TREES] = content_and_mode(BENCH / "trees.c")
+
+
+class Profiled(guests.Machine):
+    """A machine that counts the instructions of a section, by address."""
+
+    def __init__(self, plugin, output):
+        super().__init__(icount=True)
+        self.plugin = ["-plugin", f"{plugin},out={output}"]
+
+    def arguments(self, image, debug):
+        return super().arguments(image, debug) + self.plugin
+
+
+class Figures:
+    """What was measured: kernel, case, place and size -> numbers."""
+
+    def __init__(self):
+        self.numbers = collections.defaultdict(list)
+
+    def add(self, kernel, measured):
+        for key, numbers in measured.items():
+            self.numbers[(kernel, *key)] += numbers
+
+    def find(self, kernel, case, size=None, place="eventfs"):
+        """The median of what was measured, or None."""
+        for key, numbers in self.numbers.items():
+            if key[:3] == (kernel, case, place) and size in (None, key[3]):
+                return statistics.median(numbers)
+        return None
+
+    def ratio(self, case, size):
+        ours, stock = (self.find(kernel, case, size) for kernel in ("eventfs", "stock"))
+        if ours is None or stock is None:
+            return None
+        return ours / stock if stock else float(ours > 0)
+
+    def text(self):
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(("kernel", "case", "place", "size", "figure", "least", "most"))
+        for key, numbers in sorted(self.numbers.items()):
+            writer.writerow((*key, f"{statistics.median(numbers):.1f}",
+                             f"{min(numbers):.1f}", f"{max(numbers):.1f}"))
+        return out.getvalue()
+
+
+def read_figures(path):
+    figures = Figures()
+    with open(path, encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            key = row["kernel"], row["case"], row["place"], int(row["size"])
+            figures.numbers[key] = [float(row["figure"])]
+    return figures
+
+
+def compile_c(path, to, *flags):
+    run(["gcc", "-O2", "-Wall", "-Werror", *flags, "-o", to, path],
+        f"building {path.relative_to(REPO)}", env=clean_env())
+
+
+def measure(kernel, boot, machine, profile=""):
+    """One boot of the kernel: (case, place, size) -> numbers."""
+    guest = guests.Guest(kernel.image(), f"bench-{boot}-{kernel.name}", machine)
+    text, errors = bytearray(), bytearray()
+    with guests.run_directory() as rundir:
+        compile_c(BENCH / "bench.c", rundir / "bench", "-static", "-pthread")
+        status = guest.run(
+            f"BENCH_PROFILE='{profile}' exec {rundir}/bench {boot}",
+            on_output=lambda fd, data: (text if fd == 1 else errors).extend(data))
+    write_file(LOGS / f"{guest.name}.txt", text + errors)
+    if status:
+        raise Failure(f"bench {boot} ended with status {status}: "
+                      + last_line(errors.decode(errors="replace")))
+    found = guest.warnings()
+    if found:
+        raise Failure(f"the kernel complained: {found[0].strip()}; see {guest.log}")
+    measured = collections.defaultdict(list)
+    for case, place, size, figure in csv.reader(text.decode().splitlines()):
+        measured[case, place, int(size)].append(float(figure))
+    return measured
+
+
+def measure_all(args):
+    """Every boot of every kernel."""
+    counting = guests.Machine(icount=True)
+    figures = Figures()
+    for which in ("eventfs", "stock"):
+        kernel = BenchKernel(which, args.base, args.ksrc)
+        for boot in ("ops", "memory", "stages"):
+            figures.add(which, measure(kernel, boot, counting))
+        for _ in range(CPU_BOOTS):
+            figures.add(which, measure(kernel, "cpus", guests.Machine("2", accel="tcg")))
+    figures.add(OLD, measure(BenchKernel("stock", OLD), "stages", counting))
+    return figures
+
+
+def number(value, digits=0):
+    return "–" if value is None else f"{value:,.{digits}f}"
+
+
+def print_table(heads, rows):
+    """The first column to the left, the others to the right"""
+    widths = [max(len(row[i]) for row in (heads, *rows)) for i in range(len(heads))]
+    for row in (heads, ["-" * width for width in widths], *rows):
+        print("  ".join(text.ljust(width) if i == 0 else text.rjust(width)
+                        for i, (text, width) in enumerate(zip(row, widths))).rstrip())
+    print()
+
+
+def print_lines(figures):
+    """Ours, stock, their ratio and the one to reach; returns how many are missed."""
+    rows = []
+    missed = 0
+    for case, size, name, goal in LINES:
+        ratio = figures.ratio(case, size)
+        good = goal is None or ratio is not None and ratio <= goal
+        missed += not good
+        rows.append([name, *(number(figures.find(kernel, case, size))
+                             for kernel in ("eventfs", "stock")),
+                     number(ratio, 3), number(goal, 3), "" if good else "missed",
+                     *(number(figures.find("eventfs", case, 1250 if "walk" in case else 2000,
+                                           place)) for place in NEIGHBOURS)])
+    print_table(["instructions, or bytes", "eventfs", "stock", "ratio", "to reach", "",
+                 *NEIGHBOURS], rows)
+    return missed
+
+
+def print_growth(figures):
+    rows = [[f"{case}, {which}", *(number(figures.find(which, case, size))
+                                   for size in SIZES)]
+            for case in GROWING for which in ("eventfs", "stock")]
+    print_table(["by size of the directory", *(f"{size:,}" for size in SIZES)], rows)
+    rows = [[f"{case}, {which}", *(number(figures.find(which, case, count))
+                                   for count in (1, 10, 100))]
+            for case in INSTANCES for which in ("eventfs", "stock")]
+    print_table(["by number of instances", "1", "10", "100"], rows)
+
+
+def print_memory(figures):
+    stages = sorted({key[1] for key in figures.numbers if key[1].startswith("slab ")})
+    rows = [[stage[5:], *(number(kib(figures.find(kernel, stage)))
+                          for kernel in ("eventfs", "stock", OLD))] for stage in stages]
+    print_table(["slab KiB", "eventfs", "stock", OLD], rows)
+    caches = sorted({key[1] for key in figures.numbers if key[2] == "slab of instance"})
+    rows = [[cache, *(number(figures.find(kernel, cache, place="slab of instance"))
+                      for kernel in ("eventfs", "stock"))] for cache in caches]
+    print_table(["an instance, bytes by slab cache", "eventfs", "stock"], rows)
+
+
+def kib(size):
+    return None if size is None else size / 1024
+
+
+def print_cpus(figures):
+    rows = []
+    for case in ("first stats", "warm stats"):
+        for kernel in ("eventfs", "stock"):
+            one, two = (figures.numbers[kernel, case, "eventfs", cpus] for cpus in (1, 2))
+            ratios = sorted(b / a for a, b in zip(one, two))
+            rows.append([f"{case}, {kernel}", number(statistics.median(ratios), 2),
+                         f"{ratios[0]:.2f} to {ratios[-1]:.2f}", str(len(ratios))])
+    print_table(["time of two CPUs, one doing half = 1", "median", "spread", "runs"], rows)
+
+
+def write_results(figures, to, name):
+    """All figures, and the picture."""
+    need(PLOT_PROGRAMS)
+    write_file(to / f"{name}.csv", figures.text().encode())
+    data = [f"output = '{to}/{name}.svg'"]
+    for case in GROWING:
+        for kernel in ("eventfs", "stock"):
+            block = re.sub(r"\W+", "_", f"{kernel} {case}")
+            data += [f"${block} << END", *(f"{size} {figures.find(kernel, case, size)}"
+                                           for size in SIZES), "END"]
+    stages = sorted({key[1] for key in figures.numbers if key[1].startswith("slab ")})
+    for kernel in ("eventfs", "stock", OLD):
+        base = figures.find(kernel, stages[0])
+        data += [f"$slab_{kernel.replace('.', '_')} << END",
+                 *(f"{i} {(figures.find(kernel, stage) - base) / 1024:.0f}"
+                   for i, stage in enumerate(stages)), "END"]
+    for kernel in ("eventfs", "stock"):
+        data.append(f"$cpus_{kernel} << END")
+        for cpus in (1, 2):
+            numbers = figures.numbers[kernel, "first stats", "eventfs", cpus]
+            # A task does 4,000 lookups; the figure is the nanoseconds of all.
+            rates = [cpus * 4000 / n * 1e6 for n in numbers]
+            data.append(f"{cpus} {statistics.median(rates):.1f} {min(rates):.1f} "
+                        f"{max(rates):.1f}")
+        data.append("END")
+    script = to / f"{name}.gp"
+    write_file(script, "\n".join([*data, f"load '{BENCH}/plot.gp'\n"]).encode())
+    run(["gnuplot", script], f"{script}: gnuplot failed")
+
+
+def recorded(base):
+    return BENCH / f"{base}.csv"
+
+
+def check(args):
+    """Only the operations; fails if a ratio got worse than it was recorded."""
+    if not recorded(args.base).exists():
+        raise Failure(f"nothing is recorded for {args.base}: make bench-record")
+    before = read_figures(recorded(args.base))
+    figures = Figures()
+    for which in ("eventfs", "stock"):
+        kernel = BenchKernel(which, args.base, args.ksrc)
+        figures.add(which, measure(kernel, "ops", guests.Machine(icount=True)))
+    bad = 0
+    for case, size in GATE:
+        old, new = before.ratio(case, size), figures.ratio(case, size)
+        worse = new > old * (1 + TOLERANCE)
+        bad += worse
+        print(f"{'not ok' if worse else 'ok'} {case}, {size}: ratio {new:.3f}, "
+              f"recorded {old:.3f}")
+    print(f"{len(GATE) - bad} passed, {bad} failed")
+    return bool(bad)
+
+
+def symbols(system_map):
+    """Addresses and names of functions, in order."""
+    found = []
+    for line in system_map.read_text(encoding="ascii").splitlines():
+        address, kind, name = line.split()
+        if kind in "tTwW":
+            found.append((int(address, 16), name))
+    return sorted(found)
+
+
+def profile(args):
+    """Where the instructions of one section go, by function."""
+    kernel = BenchKernel(args.kernel, args.base, args.ksrc)
+    functions = symbols(kernel.image() / "System.map")
+    parts = args.profile.split(",")
+    if len(parts) != 3 or not parts[2].isdigit():
+        raise Failure(f"PROFILE='{args.profile}' is no figure such as 'stat warm,eventfs,0'")
+    case, place, size = parts
+    with guests.run_directory() as rundir:
+        compile_c(BENCH / "profile.c", rundir / "profile.so", "-shared", "-fPIC")
+        counts = rundir / "counts"
+        measured = measure(kernel, "ops", Profiled(rundir / "profile.so", counts),
+                           args.profile)
+        if not counts.exists():
+            raise Failure(f"there is no figure {args.profile}; "
+                          f"{recorded(args.base).relative_to(REPO)} names them")
+        lines = counts.read_text(encoding="ascii").splitlines()
+    figure = measured[case, place, int(size)][0]
+    spent = collections.Counter()
+    for line in lines:
+        address, count = int(line.split()[0], 16), int(line.split()[1])
+        at = bisect.bisect_right(functions, (address, chr(0x10ffff))) - 1
+        spent[functions[at][1] if address >> 63 and at >= 0 else "(user space)"] += count
+    scale = figure / spent.total()
+    for name, count in spent.most_common(60):
+        print(f"{count * scale:9.1f}  {name}")
+    print(f"{figure:9.1f}  in all, instructions for each operation")
+    return 0
+
+
+def add_arguments(parser):
+    kernel_build.add_arguments(parser, choose=False)
+    parser.add_argument("--record", action="store_true",
+                        help="make the figures those in bench/")
+    parser.add_argument("--check", action="store_true", help="measure operations only, "
+                        "and fail if a ratio is worse than the recorded one by more "
+                        f"than {TOLERANCE:.0%}")
+    parser.add_argument("--profile", metavar="CASE,PLACE,SIZE", help="say where the "
+                        "instructions of one figure go, by function of the kernel")
+    parser.add_argument("--kernel", choices=("eventfs", "stock"), help="of which kernel "
+                        "(default %(default)s)", default=os.environ.get("KERNEL") or "eventfs")
+
+
+def command_line():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_arguments(parser)
+    args = parser.parse_args()
+    if args.check:
+        return check(args)
+    if args.profile is not None:
+        return profile(args)
+    figures = measure_all(args)
+    missed = print_lines(figures)
+    print_growth(figures)
+    print_memory(figures)
+    print_cpus(figures)
+    write_results(figures, BENCH if args.record else BUILD / "bench", args.base)
+    return bool(missed)
+
+
+if __name__ == "__main__":
+    sys.exit(main(command_line))
