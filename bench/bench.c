@@ -42,6 +42,9 @@ static const char * const files[] = {
 	"enable", "filter", "trigger", "format", "id", "hist",
 };
 
+/* The name of a directory, as long as those of events are on average */
+#define DIR_NAME	"e%05u_trace_event"
+
 /* Where there is a tree, and how it is made */
 struct place {
 	const char *name;
@@ -178,11 +181,11 @@ static void tmpfs_make(unsigned int count)
 	    mkdir(TMPFS "/d", 0755))
 		err(1, TMPFS);
 	for (unsigned int i = 0; i < count; i++) {
-		snprintf(path, sizeof(path), TMPFS "/d/e%05u", i);
+		snprintf(path, sizeof(path), TMPFS "/d/" DIR_NAME, i);
 		if (mkdir(path, 0755))
 			err(1, "%s", path);
 		for (unsigned int j = 0; j < ARRAY_SIZE(files); j++) {
-			snprintf(path, sizeof(path), TMPFS "/d/e%05u/%s", i, files[j]);
+			snprintf(path, sizeof(path), TMPFS "/d/" DIR_NAME "/%s", i, files[j]);
 			fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0444);
 			if (fd < 0)
 				err(1, "%s", path);
@@ -520,14 +523,14 @@ static void removal_of_events(void)
 static void tree_lookups(const struct place *place, unsigned int size)
 {
 	unsigned int count = least(size, MANY);
-	struct name *dirs = make_names(count, size / count, "e%05u");
-	struct name *paths = make_names(count, size / count, "e%05u/format");
-	struct name *misses = make_names(count, 1, "m%05u");
+	struct name *dirs = make_names(count, size / count, DIR_NAME);
+	struct name *paths = make_names(count, size / count, DIR_NAME "/format");
+	struct name *misses = make_names(count, 1, "m" DIR_NAME);
 
 	enter(place->dir);
 	measure_first_stats("first stat", place->name, size, dirs, count);
 	measure_first_stats("first stat of a file", place->name, size, paths, count);
-	measure_warm_stat(place->name, size, "e00000/format");
+	measure_warm_stat(place->name, size, paths[0].text);
 	begin("miss distinct", place->name, size);
 	miss_all(misses, count);
 	end(count);
@@ -835,7 +838,7 @@ static double time_work(const struct name *names, unsigned int cpus, bool again)
 
 static void cpus_look_up(void)
 {
-	struct name *names = make_names(CPU_DIRS, 1, "e%05u");
+	struct name *names = make_names(CPU_DIRS, 1, DIR_NAME);
 
 	tree(&places[0], CPU_DIRS);
 	enter(places[0].dir);

@@ -6,8 +6,8 @@
  * file. What is written to /sys/kernel/debug/bench_tree is one command:
  *
  *   eventfs COUNT, sysfs COUNT, procfs COUNT
- *	make a directory d with COUNT directories e00000, e00001, ... of six
- *	files each, below tracing/bench/events, /sys/kernel/bench, /proc/bench;
+ *	make a directory d with COUNT directories e00000_trace_event and so on
+ *	of six files each, below tracing/bench/events, /sys/kernel/bench, /proc/bench;
  *	0 removes it
  *   copies COUNT
  *	make COUNT copies of the kernel's own tree of events in
@@ -31,17 +31,19 @@
 #include <linux/tracefs.h>
 
 #define TREE_MAX	100000U
-#define TREE_NAME_LEN	sizeof("e00000")
+/* As long as the names of the kernel's own events are on average */
+#define TREE_NAME	"e00000_trace_event"
+#define TREE_DIGITS	5
 
 /* kernel/trace/trace.h; no event comes or goes while the bench runs. */
 extern struct list_head ftrace_events;
 
 static DEFINE_MUTEX(tree_lock);
 
-/* "e00042"; snprintf() would be a third of what a node costs. */
-static void tree_name(char *name, unsigned int number)
+/* snprintf() would be a third of what a node costs. */
+static void tree_number(char *name, unsigned int number)
 {
-	for (unsigned int i = TREE_NAME_LEN - 1; i-- > 1; number /= 10)
+	for (unsigned int i = TREE_DIGITS; i; i--, number /= 10)
 		name[i] = '0' + number % 10;
 }
 
@@ -102,7 +104,7 @@ static void tree_eventfs_remove(void)
 static int tree_eventfs_create(unsigned int count)
 {
 	struct eventfs_inode *dir, *node;
-	char name[TREE_NAME_LEN] = "e00000";
+	char name[] = TREE_NAME;
 
 	tree_eventfs_top = tracefs_create_dir("bench", NULL);
 	if (!tree_eventfs_top)
@@ -117,7 +119,7 @@ static int tree_eventfs_create(unsigned int count)
 		return PTR_ERR(dir);
 
 	for (unsigned int i = 0; i < count; i++) {
-		tree_name(name, i);
+		tree_number(name, i);
 		node = eventfs_create_dir(name, dir, tree_entries,
 					  ARRAY_SIZE(tree_entries), NULL);
 		if (IS_ERR(node))
@@ -168,10 +170,10 @@ static int tree_copy(unsigned int number)
 {
 	struct eventfs_inode *copy, *dir, *node;
 	struct trace_event_call *call;
-	char name[TREE_NAME_LEN] = "c00000";
+	char name[] = "c00000";
 
 	memset(tree_systems, 0, sizeof(tree_systems));
-	tree_name(name, number);
+	tree_number(name, number);
 	copy = eventfs_create_dir(name, tree_copies, tree_entries, 2, NULL);
 	if (IS_ERR(copy))
 		return PTR_ERR(copy);
@@ -239,7 +241,7 @@ static void tree_sysfs_remove(void)
 static int tree_sysfs_create(unsigned int count)
 {
 	const struct attribute *attrs[ARRAY_SIZE(tree_attrs) + 1] = {};
-	char name[TREE_NAME_LEN] = "e00000";
+	char name[] = TREE_NAME;
 	int error;
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(tree_attrs); i++)
@@ -251,7 +253,7 @@ static int tree_sysfs_create(unsigned int count)
 		return -ENOMEM;
 
 	for (unsigned int i = 0; i < count; i++) {
-		tree_name(name, i);
+		tree_number(name, i);
 		tree_kobjects[i] = kobject_create_and_add(name, tree_sysfs_dir);
 		if (!tree_kobjects[i])
 			return -ENOMEM;
@@ -284,7 +286,7 @@ static void tree_procfs_remove(void)
 static int tree_procfs_create(unsigned int count)
 {
 	struct proc_dir_entry *dir, *event;
-	char name[TREE_NAME_LEN] = "e00000";
+	char name[] = TREE_NAME;
 
 	tree_procfs_top = proc_mkdir("bench", NULL);
 	dir = proc_mkdir("d", tree_procfs_top);
@@ -292,7 +294,7 @@ static int tree_procfs_create(unsigned int count)
 		return -ENOMEM;
 
 	for (unsigned int i = 0; i < count; i++) {
-		tree_name(name, i);
+		tree_number(name, i);
 		event = proc_mkdir(name, dir);
 		if (!event)
 			return -ENOMEM;
