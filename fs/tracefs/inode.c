@@ -269,6 +269,14 @@ void tracefs_refresh_owner(struct inode *inode)
 	spin_unlock(&inode->i_lock);
 }
 
+/* Apart from the hot case, which then needs no stack. */
+static noinline int tracefs_owner_permission(struct mnt_idmap *idmap, struct inode *inode,
+					     int mask)
+{
+	tracefs_refresh_owner(inode);
+	return generic_permission(idmap, inode, mask);
+}
+
 /**
  * tracefs_permission - ->permission of every inode of tracefs
  * @idmap: idmap of the mount, always the one without effect
@@ -286,9 +294,7 @@ int tracefs_permission(struct mnt_idmap *idmap, struct inode *inode, int mask)
 	 */
 	if (!((mask & 7) * 0111 & ~READ_ONCE(inode->i_mode)))
 		return 0;
-
-	tracefs_refresh_owner(inode);
-	return generic_permission(idmap, inode, mask);
+	return tracefs_owner_permission(idmap, inode, mask);
 }
 
 /**
@@ -308,14 +314,14 @@ int tracefs_getattr(struct mnt_idmap *idmap, const struct path *path,
 	struct inode *inode = d_backing_inode(path->dentry);
 	struct tracefs_owner owner;
 
-	generic_fillattr(idmap, request_mask, inode, stat);
-
 	guard(rcu)();
+	if (get_tracefs(inode)->flags & TRACEFS_EVENT)
+		eventfs_fill_stat(inode, stat);
+	else
+		generic_fillattr(idmap, request_mask, inode, stat);
 	owner = tracefs_owner(inode);
 	stat->uid = owner.uid;
 	stat->gid = owner.gid;
-	if (get_tracefs(inode)->flags & TRACEFS_EVENT)
-		eventfs_fill_stat(inode, stat);
 	return 0;
 }
 
