@@ -92,6 +92,14 @@
 #define EVENTFS_MAX_ENTRIES	TRACEFS_SLOT_MASK	/* slot 0 is the directory */
 static_assert(EVENTFS_FILE_POS + EVENTFS_MAX_ENTRIES <= EVENTFS_MIN_KEY);
 
+/* eventfs_inode::born is in units of 256 ns, far below a tick of its clock. */
+#define EVENTFS_BORN_SHIFT	8
+
+/* How many entries a listing asks for at a time */
+#define EVENTFS_BATCH		16
+/* Of a red-black tree whose keys have 31 bits */
+#define EVENTFS_MAX_HEIGHT	62
+
 /* Added to eventfs_inode::active by removal; far from any count of tasks */
 #define EVENTFS_DEAD_BIAS	INT_MIN
 
@@ -126,7 +134,8 @@ struct eventfs_extra {
  * @name: name in the parent
  * @parent: the parent, counted; NULL for a root
  * @extra: index of children and changed attributes, or NULL
- * @born: when it was created, in ns since the epoch
+ * @born: when it was created, see eventfs_born()
+ * @name_len: length of @name, so that a listing need not count
  * @ref: one for being in the tree, one for each child, each directory inode,
  *	each dentry
  * @active: lookups and callbacks that run; negative once the node is dead
@@ -146,7 +155,8 @@ struct eventfs_inode {
 	const char *name;
 	struct eventfs_inode *parent;
 	struct eventfs_extra *extra;
-	s64 born;
+	u64 born:56;
+	u64 name_len:8;
 	struct kref ref;
 	atomic_t active;
 	u32 key;
@@ -230,13 +240,19 @@ static void eventfs_last_put(struct kref *ref)
 /* May be called wherever dput() may; a node's last put is one of its parent. */
 static void eventfs_put(struct eventfs_inode *node)
 {
-	while (node) {
-		struct eventfs_inode *parent = node->parent;
+	struct eventfs_inode *parent;
 
+	for (; node; node = parent) {
+		parent = node->parent;
 		if (!kref_put(&node->ref, eventfs_last_put))
 			return;
-		node = parent;
 	}
+}
+
+/* When the node was created, in ns since the epoch */
+static s64 eventfs_born(const struct eventfs_inode *node)
+{
+	return (u64)node->born << EVENTFS_BORN_SHIFT;
 }
 
 /*
@@ -298,7 +314,7 @@ static struct eventfs_extra *eventfs_make_extra(struct eventfs_inode *node)
 
 	extra->index = RB_ROOT;
 	seqcount_init(&extra->seq);
-	atomic64_set(&extra->changed, node->born);
+	atomic64_set(&extra->changed, eventfs_born(node));
 	old = cmpxchg(&node->extra, NULL, extra);
 	if (!old)
 		return extra;
@@ -306,9 +322,23 @@ static struct eventfs_extra *eventfs_make_extra(struct eventfs_inode *node)
 	return old;
 }
 
-static u32 eventfs_first_key(const char *name, unsigned int len)
+/* The place of an entry of this name, nr_entries if there is none */
+static unsigned int eventfs_find_entry(const struct eventfs_inode *dir, const char *name)
 {
-	u32 hash = full_name_hash(NULL, name, len) >> (32 - EVENTFS_HASH_BITS);
+	const struct eventfs_entry *entry = dir->entries;
+	unsigned int i;
+
+	for (i = 0; i < dir->nr_entries; i++, entry++) {
+		/* Most differ in the first letter, and are not worth a call. */
+		if (*entry->name == *name && !strcmp(entry->name, name))
+			break;
+	}
+	return i;
+}
+
+static u32 eventfs_first_key(const struct qstr *name)
+{
+	u32 hash = full_name_hash(NULL, name->name, name->len) >> (32 - EVENTFS_HASH_BITS);
 
 	return clamp(hash, EVENTFS_MIN_HASH, EVENTFS_MAX_HASH) << EVENTFS_TWIN_BITS;
 }
@@ -342,14 +372,19 @@ static struct eventfs_inode *eventfs_search(const struct rb_root *index, u32 key
 	return best;
 }
 
+static bool eventfs_has_name(const struct eventfs_inode *node, const struct qstr *name)
+{
+	return node->name_len == name->len && !memcmp(node->name, name->name, name->len);
+}
+
 static struct eventfs_inode *eventfs_search_name(const struct rb_root *index,
-						 const char *name, u32 first)
+						 const struct qstr *name, u32 first)
 {
 	struct eventfs_inode *node;
 	u32 key = first;
 
 	while ((node = eventfs_search(index, key)) && eventfs_same_hash(node->key, first)) {
-		if (!strcmp(node->name, name))
+		if (eventfs_has_name(node, name))
 			return node;
 		key = node->key + 1;
 	}
@@ -371,35 +406,76 @@ static struct eventfs_inode *eventfs_find(struct eventfs_inode *dir, const struc
 	if (!extra)
 		return NULL;
 
-	key = eventfs_first_key(name->name, name->len);
+	key = eventfs_first_key(name);
 	guard(rcu)();
 	do {
 		seq = read_seqcount_begin(&extra->seq);
-		node = eventfs_search_name(&extra->index, name->name, key);
+		node = eventfs_search_name(&extra->index, name, key);
 		if (node && kref_get_unless_zero(&node->ref))
 			return node;
 	} while (read_seqcount_retry(&extra->seq, seq));
 	return NULL;
 }
 
-/* The first child at or after position @key, with a reference */
-static struct eventfs_inode *eventfs_next(struct eventfs_inode *dir, u32 key)
+/*
+ * The first children at or after @key, in order, with a reference to each;
+ * returns how many. There is no way up in a tree that changes, so what is left
+ * to do is kept on a stack. While @index changes some may be missing, so the
+ * caller checks seq.
+ */
+static unsigned int eventfs_collect(const struct rb_root *index, u32 key,
+				    struct eventfs_inode *nodes[EVENTFS_BATCH])
+{
+	const struct rb_node *rb = rcu_dereference_raw(index->rb_node);
+	struct eventfs_inode *path[EVENTFS_MAX_HEIGHT];
+	unsigned int height = 0, count = 0;
+	struct eventfs_inode *node;
+
+	for (;;) {
+		while (rb) {
+			node = rb_entry(rb, struct eventfs_inode, rb);
+			if (node->key < key) {
+				rb = rcu_dereference_raw(rb->rb_right);
+				continue;
+			}
+			if (height == EVENTFS_MAX_HEIGHT)
+				return count;
+			path[height++] = node;
+			rb = rcu_dereference_raw(rb->rb_left);
+		}
+		if (!height)
+			return count;
+		node = path[--height];
+		/* One that comes too late for a reference has left the tree. */
+		if (kref_get_unless_zero(&node->ref))
+			nodes[count++] = node;
+		if (count == EVENTFS_BATCH)
+			return count;
+		rb = rcu_dereference_raw(node->rb.rb_right);
+	}
+}
+
+/* The same, with nothing left out */
+static unsigned int eventfs_next(struct eventfs_inode *dir, u32 key,
+				 struct eventfs_inode *nodes[EVENTFS_BATCH])
 {
 	struct eventfs_extra *extra = eventfs_extra(dir);
-	struct eventfs_inode *node;
-	unsigned int seq;
+	unsigned int count, seq;
 
 	if (!extra)
-		return NULL;
+		return 0;
 
-	guard(rcu)();
-	do {
-		seq = read_seqcount_begin(&extra->seq);
-		node = eventfs_search(&extra->index, key);
-		/* One that came too late for a reference has left the tree. */
-	} while (read_seqcount_retry(&extra->seq, seq) ||
-		 (node && !kref_get_unless_zero(&node->ref)));
-	return node;
+	for (;;) {
+		scoped_guard(rcu) {
+			seq = read_seqcount_begin(&extra->seq);
+			count = eventfs_collect(&extra->index, key, nodes);
+		}
+		if (!read_seqcount_retry(&extra->seq, seq))
+			return count;
+		/* A last put does more than an RCU section should. */
+		while (count)
+			eventfs_put(nodes[--count]);
+	}
 }
 
 static int eventfs_cmp_key(struct rb_node *a, const struct rb_node *b)
@@ -422,7 +498,8 @@ static void eventfs_change(struct eventfs_extra *extra)
 static int eventfs_publish(struct eventfs_inode *node)
 {
 	struct eventfs_inode *dir = node->parent;
-	u32 first = eventfs_first_key(node->name, strlen(node->name));
+	const struct qstr name = QSTR_INIT(node->name, node->name_len);
+	u32 first = eventfs_first_key(&name);
 	struct eventfs_extra *extra;
 	struct eventfs_inode *other;
 	struct rb_node *same;
@@ -431,22 +508,23 @@ static int eventfs_publish(struct eventfs_inode *node)
 
 	if (eventfs_is_dead(dir))
 		return -ENODEV;
-	for (unsigned int i = 0; i < dir->nr_entries; i++) {
-		if (!strcmp(dir->entries[i].name, node->name))
-			return -EEXIST;
-	}
+	if (eventfs_find_entry(dir, node->name) < dir->nr_entries)
+		return -EEXIST;
 	extra = eventfs_make_extra(dir);
 	if (!extra)
 		return -ENOMEM;
-	if (eventfs_search_name(&extra->index, node->name, first))
-		return -EEXIST;
 
 	/* Take the first key of this hash that no other name has. */
 	node->key = first;
-	while ((other = eventfs_search(&extra->index, node->key)) && other->key == node->key) {
-		if (!eventfs_same_hash(first, ++node->key))
-			return -ENOSPC;
+	for (u32 key = first; (other = eventfs_search(&extra->index, key)) &&
+	     eventfs_same_hash(other->key, first); key = other->key + 1) {
+		if (eventfs_has_name(other, &name))
+			return -EEXIST;
+		if (other->key == node->key)
+			node->key++;
 	}
+	if (!eventfs_same_hash(node->key, first))
+		return -ENOSPC;
 
 	scoped_guard(preempt) {
 		write_seqcount_begin(&extra->seq);
@@ -526,7 +604,7 @@ static s64 eventfs_changed(const struct inode *inode)
 	const struct eventfs_inode *node = get_tracefs(inode)->node;
 	const struct eventfs_extra *extra = eventfs_extra(node);
 
-	return extra && !eventfs_slot(inode) ? atomic64_read(&extra->changed) : node->born;
+	return extra && !eventfs_slot(inode) ? atomic64_read(&extra->changed) : eventfs_born(node);
 }
 
 /**
@@ -590,7 +668,7 @@ void eventfs_fill_stat(const struct inode *inode, struct kstat *stat)
 	const struct eventfs_inode *node = get_tracefs(inode)->node;
 	const struct tracefs_attr *attr = eventfs_attr(inode);
 	s64 changed = eventfs_changed(inode);
-	s64 born = node->born;
+	s64 born = eventfs_born(node);
 
 	stat->dev = inode->i_sb->s_dev;
 	stat->ino = inode->i_ino;
@@ -796,15 +874,15 @@ static struct dentry *eventfs_lookup(struct inode *dir, struct dentry *dentry,
 	struct eventfs_inode *node = get_tracefs(dir)->node;
 	struct eventfs_inode *child;
 	struct dentry *res;
+	unsigned int i;
 	u32 generation;
 
 	if (dentry->d_name.len > NAME_MAX)
 		return ERR_PTR(-ENAMETOOLONG);
 
-	for (unsigned int i = 0; i < node->nr_entries; i++) {
-		if (!strcmp(node->entries[i].name, dentry->d_name.name))
-			return eventfs_lookup_file(dir, dentry, node, i);
-	}
+	i = eventfs_find_entry(node, dentry->d_name.name);
+	if (i < node->nr_entries)
+		return eventfs_lookup_file(dir, dentry, node, i);
 
 	generation = eventfs_generation(node);
 	child = eventfs_find(node, &dentry->d_name);
@@ -844,50 +922,71 @@ static const struct dentry_operations eventfs_dentry_operations = {
  * Listing
  */
 
-static int eventfs_emit_files(struct eventfs_inode *node, struct dir_context *ctx)
+/* Which of the next files exist, by place; the callbacks run before any copy. */
+static int eventfs_ask_files(struct eventfs_inode *node, unsigned int from, unsigned int to,
+			     bool exist[EVENTFS_BATCH])
 {
 	const struct file_operations *fops;
-	const char *name;
 	umode_t mode;
 	void *data;
-	int exists;
 
-	for (; ctx->pos < EVENTFS_FILE_POS + node->nr_entries; ctx->pos++) {
-		unsigned int i = ctx->pos - EVENTFS_FILE_POS;
+	if (!eventfs_get_active(node))
+		return -ENOENT;
+	for (unsigned int i = from; i < to; i++)
+		exist[i - from] = eventfs_call(node, i, &mode, &data, &fops) > 0;
+	eventfs_put_active(node);
+	return 0;
+}
 
-		if (!eventfs_get_active(node))
+static int eventfs_emit_files(struct eventfs_inode *node, struct dir_context *ctx)
+{
+	const unsigned int count = node->nr_entries;
+	bool exist[EVENTFS_BATCH];
+
+	while (ctx->pos < EVENTFS_FILE_POS + count) {
+		unsigned int from = ctx->pos - EVENTFS_FILE_POS;
+		unsigned int to = min(from + EVENTFS_BATCH, count);
+
+		if (eventfs_ask_files(node, from, to, exist))
 			return -ENOENT;
-		exists = eventfs_call(node, i, &mode, &data, &fops);
-		eventfs_put_active(node);
-		if (exists <= 0)
-			continue;
+		for (unsigned int i = from; i < to; i++, ctx->pos++) {
+			const char *name = node->entries[i].name;
 
-		name = node->entries[i].name;
-		if (!dir_emit(ctx, name, strlen(name), eventfs_ino(node, i + 1), DT_REG))
-			return 0;
+			if (exist[i - from] && !dir_emit(ctx, name, strlen(name),
+							 eventfs_ino(node, i + 1), DT_REG))
+				return 0;
+		}
 	}
 	return 1;
 }
 
 static void eventfs_emit_children(struct eventfs_inode *node, struct dir_context *ctx)
 {
-	struct eventfs_inode *child;
+	struct eventfs_inode *children[EVENTFS_BATCH];
+	unsigned int count;
 	bool room = true;
 
-	while (room && (child = eventfs_next(node, ctx->pos))) {
-		ctx->pos = child->key;
-		room = dir_emit(ctx, child->name, strlen(child->name),
-				eventfs_ino(child, 0), DT_DIR);
-		if (room)
-			ctx->pos++;
-		eventfs_put(child);
+	while (room && (count = eventfs_next(node, ctx->pos, children))) {
+		for (unsigned int i = 0; i < count; i++) {
+			struct eventfs_inode *child = children[i];
+
+			if (room) {
+				ctx->pos = child->key;
+				room = dir_emit(ctx, child->name, child->name_len,
+						eventfs_ino(child, 0), DT_DIR);
+				ctx->pos += room;
+			}
+			/* As eventfs_put() does; the parent is at hand, so this is inline. */
+			if (kref_put(&child->ref, eventfs_last_put))
+				eventfs_put(node);
+		}
 	}
 }
 
 /*
  * A position belongs to one entry as long as that lives, so a listing goes on
  * where it was, whatever came or went. Nothing of eventfs's own is held while
- * an entry is copied to user space but the reference to its node.
+ * an entry is copied to user space but references to the nodes that are next.
  */
 static int eventfs_iterate(struct file *file, struct dir_context *ctx)
 {
@@ -942,16 +1041,14 @@ static struct inode *eventfs_cached_inode(struct eventfs_inode *node, struct sup
  * lookup is neither. Caller holds the tree's lock, so that these two come in
  * order.
  */
-static void eventfs_notify(struct eventfs_inode *node, struct super_block *sb, u32 what)
+static void eventfs_tell(struct eventfs_inode *node, struct super_block *sb, u32 what)
 {
-	const struct qstr name = QSTR_INIT(node->name, strlen(node->name));
+	const struct qstr name = QSTR_INIT(node->name, node->name_len);
 	struct inode *inode;
 	struct inode *dir;
 
 	lockdep_assert_held(&eventfs_root(node)->lock);
 
-	if (!fsnotify_sb_has_watchers(sb))
-		return;
 	/* Watched, it has an inode. */
 	dir = eventfs_cached_inode(node->parent, sb);
 	if (!dir)
@@ -966,15 +1063,28 @@ static void eventfs_notify(struct eventfs_inode *node, struct super_block *sb, u
 	iput(dir);
 }
 
+/* Nobody watches most of the time. */
+static void eventfs_notify(struct eventfs_inode *node, struct super_block *sb, u32 what)
+{
+	if (unlikely(fsnotify_sb_has_watchers(sb)))
+		eventfs_tell(node, sb, what);
+}
+
 /*
  * Creation
  */
 
+/* The length of a good name, or -EINVAL, -ENAMETOOLONG */
 static int eventfs_check_name(const char *name)
 {
-	if (!name || !*name || name_is_dot_dotdot(name, strlen(name)) || strchr(name, '/'))
+	size_t len;
+
+	if (!name || !*name)
 		return -EINVAL;
-	return strlen(name) > NAME_MAX ? -ENAMETOOLONG : 0;
+	len = strchrnul(name, '/') - name;
+	if (name[len] || name_is_dot_dotdot(name, len))
+		return -EINVAL;
+	return len > NAME_MAX ? -ENAMETOOLONG : len;
 }
 
 static int eventfs_check(const char *name, const struct eventfs_entry *entries, int size)
@@ -985,7 +1095,7 @@ static int eventfs_check(const char *name, const struct eventfs_entry *entries, 
 }
 
 /* Fill in a zeroed node. On error there is nothing to take back. */
-static int eventfs_init_node(struct eventfs_inode *node, const char *name,
+static int eventfs_init_node(struct eventfs_inode *node, const char *name, int len,
 			     const struct eventfs_entry *entries, int size, void *data)
 {
 	int id = tracefs_get_id();
@@ -1002,7 +1112,8 @@ static int eventfs_init_node(struct eventfs_inode *node, const char *name,
 	node->entries = entries;
 	node->nr_entries = size;
 	node->data = data;
-	node->born = ktime_get_coarse_real_ns();
+	node->born = ktime_get_coarse_real_ns() >> EVENTFS_BORN_SHIFT;
+	node->name_len = len;
 	return 0;
 }
 
@@ -1034,18 +1145,18 @@ struct eventfs_inode *eventfs_create_dir(const char *name, struct eventfs_inode 
 {
 	struct eventfs_inode *node;
 	struct eventfs_root *root;
-	int error;
+	int error, len;
 
 	if (IS_ERR_OR_NULL(parent))
 		return ERR_PTR(-EINVAL);
-	error = eventfs_check(name, entries, size);
-	if (error)
-		return ERR_PTR(error);
+	len = eventfs_check(name, entries, size);
+	if (len < 0)
+		return ERR_PTR(len);
 
 	node = kmem_cache_zalloc(eventfs_node_cache, GFP_KERNEL);
 	if (!node)
 		return ERR_PTR(-ENOMEM);
-	error = eventfs_init_node(node, name, entries, size, data);
+	error = eventfs_init_node(node, name, len, entries, size, data);
 	if (error) {
 		kmem_cache_free(eventfs_node_cache, node);
 		return ERR_PTR(error);
@@ -1068,7 +1179,7 @@ struct eventfs_inode *eventfs_create_dir(const char *name, struct eventfs_inode 
 	return node;
 }
 
-static struct eventfs_root *eventfs_create_root(const char *name,
+static struct eventfs_root *eventfs_create_root(const char *name, int len,
 						const struct eventfs_entry *entries,
 						int size, void *data)
 {
@@ -1077,7 +1188,7 @@ static struct eventfs_root *eventfs_create_root(const char *name,
 
 	if (!root)
 		return ERR_PTR(-ENOMEM);
-	error = eventfs_init_node(&root->node, name, entries, size, data);
+	error = eventfs_init_node(&root->node, name, len, entries, size, data);
 	if (error) {
 		kfree(root);
 		return ERR_PTR(error);
@@ -1108,17 +1219,17 @@ struct eventfs_inode *eventfs_create_events_dir(const char *name, struct dentry 
 	struct dentry *dentry;
 	struct inode *inode;
 	struct inode *dir;
-	int error;
+	int error, len;
 
 	if (security_locked_down(LOCKDOWN_TRACEFS))
 		return ERR_PTR(-EPERM);
 	if (IS_ERR(parent))
 		return ERR_PTR(-EINVAL);
-	error = eventfs_check(name, entries, size);
-	if (error)
-		return ERR_PTR(error);
+	len = eventfs_check(name, entries, size);
+	if (len < 0)
+		return ERR_PTR(len);
 
-	root = eventfs_create_root(name, entries, size, data);
+	root = eventfs_create_root(name, len, entries, size, data);
 	if (IS_ERR(root))
 		return ERR_CAST(root);
 	dentry = tracefs_start_creating(name, parent);
