@@ -38,6 +38,7 @@
  *   extra->attrs       cmpxchg                         RCU
  *   extra->changed     atomic64, last one wins         atomic64
  *   active             atomic                          atomic
+ *   id                 once, cmpxchg                   marked, needs no order
  *   the rest           before publication              freely, see @rcu
  *
  * Lock order: event_mutex, tree's lock, activity (waited for); watches are told
@@ -92,8 +93,8 @@
 #define EVENTFS_MAX_ENTRIES	TRACEFS_SLOT_MASK	/* slot 0 is the directory */
 static_assert(EVENTFS_FILE_POS + EVENTFS_MAX_ENTRIES <= EVENTFS_MIN_KEY);
 
-/* eventfs_inode::born is in units of 256 ns, far below a tick of its clock. */
-#define EVENTFS_BORN_SHIFT	8
+/* eventfs_inode::born is in units of 65 us, less than a tick of its clock. */
+#define EVENTFS_BORN_SHIFT	16
 
 /* How many entries a listing asks for at a time */
 #define EVENTFS_BATCH		16
@@ -136,12 +137,12 @@ struct eventfs_extra {
  * @extra: index of children and changed attributes, or NULL
  * @born: when it was created, see eventfs_born()
  * @name_len: length of @name, so that a listing need not count
+ * @nr_entries: length of @entries
  * @ref: one for being in the tree, one for each child, each directory inode,
  *	each dentry
  * @active: lookups and callbacks that run; negative once the node is dead
  * @key: its key in the parent's index
- * @id: from tracefs_get_id()
- * @nr_entries: length of @entries
+ * @id: from tracefs_get_id(), or 0 as long as nobody looked, see eventfs_make_id()
  */
 struct eventfs_inode {
 	struct rb_node rb;
@@ -155,13 +156,13 @@ struct eventfs_inode {
 	const char *name;
 	struct eventfs_inode *parent;
 	struct eventfs_extra *extra;
-	u64 born:56;
+	u64 born:48;
 	u64 name_len:8;
+	u64 nr_entries:8;
 	struct kref ref;
 	atomic_t active;
 	u32 key;
-	u32 id:24;
-	u32 nr_entries:8;
+	u32 id;
 };
 
 /**
@@ -233,7 +234,8 @@ static void eventfs_last_put(struct kref *ref)
 		if (entry->release)
 			entry->release(entry->name, node->data);
 	}
-	tracefs_put_id(node->id);
+	if (node->id)
+		tracefs_put_id(node->id);
 	call_rcu(&node->rcu, eventfs_free_rcu);
 }
 
@@ -578,9 +580,28 @@ static unsigned int eventfs_slot(const struct inode *inode)
 	return inode->i_ino & TRACEFS_SLOT_MASK;
 }
 
+/*
+ * See to it that the node has an id. Most are never looked at, and to get one
+ * would be a quarter of a creation. May sleep. Returns 0, -ENOMEM or -ENOSPC.
+ */
+static int eventfs_make_id(struct eventfs_inode *node)
+{
+	int id;
+
+	if (READ_ONCE(node->id))
+		return 0;
+	id = tracefs_get_id();
+	if (id < 0)
+		return id;
+	if (cmpxchg(&node->id, 0, id))
+		tracefs_put_id(id);	/* somebody else was first */
+	return 0;
+}
+
+/* The node has an id if it has an inode, or had one, or was listed. */
 static u32 eventfs_ino(const struct eventfs_inode *node, unsigned int slot)
 {
-	return (u32)node->id << TRACEFS_SLOT_BITS | slot;
+	return READ_ONCE(node->id) << TRACEFS_SLOT_BITS | slot;
 }
 
 /**
@@ -730,6 +751,8 @@ static struct inode *eventfs_dir_inode(struct eventfs_inode *node, const struct 
 {
 	struct inode *inode;
 
+	if (eventfs_make_id(node))
+		return NULL;
 	inode = iget5_locked(dir->i_sb, eventfs_ino(node, 0), eventfs_test_inode,
 			     eventfs_set_inode, node);
 	if (!inode || !(inode_state_read_once(inode) & I_NEW))
@@ -938,6 +961,7 @@ static int eventfs_ask_files(struct eventfs_inode *node, unsigned int from, unsi
 	return 0;
 }
 
+/* The emitting functions return 1, 0 if the buffer is full, or an error. */
 static int eventfs_emit_files(struct eventfs_inode *node, struct dir_context *ctx)
 {
 	const unsigned int count = node->nr_entries;
@@ -960,27 +984,37 @@ static int eventfs_emit_files(struct eventfs_inode *node, struct dir_context *ct
 	return 1;
 }
 
-static void eventfs_emit_children(struct eventfs_inode *node, struct dir_context *ctx)
+static int eventfs_emit_child(struct eventfs_inode *child, struct dir_context *ctx)
+{
+	int error = eventfs_make_id(child);
+
+	if (error)
+		return error;
+	ctx->pos = child->key;
+	if (!dir_emit(ctx, child->name, child->name_len, eventfs_ino(child, 0), DT_DIR))
+		return 0;
+	ctx->pos++;
+	return 1;
+}
+
+static int eventfs_emit_children(struct eventfs_inode *node, struct dir_context *ctx)
 {
 	struct eventfs_inode *children[EVENTFS_BATCH];
 	unsigned int count;
-	bool room = true;
+	int ret = 1;
 
-	while (room && (count = eventfs_next(node, ctx->pos, children))) {
+	while (ret > 0 && (count = eventfs_next(node, ctx->pos, children))) {
 		for (unsigned int i = 0; i < count; i++) {
 			struct eventfs_inode *child = children[i];
 
-			if (room) {
-				ctx->pos = child->key;
-				room = dir_emit(ctx, child->name, child->name_len,
-						eventfs_ino(child, 0), DT_DIR);
-				ctx->pos += room;
-			}
+			if (ret > 0)
+				ret = eventfs_emit_child(child, ctx);
 			/* As eventfs_put() does; the parent is at hand, so this is inline. */
 			if (kref_put(&child->ref, eventfs_last_put))
 				eventfs_put(node);
 		}
 	}
+	return ret;
 }
 
 /*
@@ -1000,10 +1034,9 @@ static int eventfs_iterate(struct file *file, struct dir_context *ctx)
 		return 0;
 
 	ret = eventfs_emit_files(node, ctx);
-	if (ret <= 0)
-		return ret;
-	eventfs_emit_children(node, ctx);
-	return 0;
+	if (ret > 0)
+		ret = eventfs_emit_children(node, ctx);
+	return min(ret, 0);
 }
 
 static const struct file_operations eventfs_dir_operations = {
@@ -1033,7 +1066,8 @@ static const struct inode_operations eventfs_file_inode_operations = {
 /* The inode of a directory, if there is one, with a reference */
 static struct inode *eventfs_cached_inode(struct eventfs_inode *node, struct super_block *sb)
 {
-	return ilookup5(sb, eventfs_ino(node, 0), eventfs_test_inode, node);
+	return READ_ONCE(node->id) ?
+		ilookup5(sb, eventfs_ino(node, 0), eventfs_test_inode, node) : NULL;
 }
 
 /*
@@ -1098,17 +1132,10 @@ static int eventfs_check(const char *name, const struct eventfs_entry *entries, 
 static int eventfs_init_node(struct eventfs_inode *node, const char *name, int len,
 			     const struct eventfs_entry *entries, int size, void *data)
 {
-	int id = tracefs_get_id();
-
-	if (id < 0)
-		return id;
 	node->name = kstrdup_const(name, GFP_KERNEL);
-	if (!node->name) {
-		tracefs_put_id(id);
+	if (!node->name)
 		return -ENOMEM;
-	}
 	kref_init(&node->ref);
-	node->id = id;
 	node->entries = entries;
 	node->nr_entries = size;
 	node->data = data;
@@ -1136,7 +1163,7 @@ static int eventfs_init_node(struct eventfs_inode *node, const char *name, int l
  * -ENAMETOOLONG: @name is longer than NAME_MAX;
  * -EEXIST: a file or directory in @parent has that name;
  * -ENODEV: @parent is being removed;
- * -ENOSPC: there are 128 names of the same hash, or 2^24 objects in the mount;
+ * -ENOSPC: there are 128 names of the same hash;
  * -ENOMEM.
  */
 struct eventfs_inode *eventfs_create_dir(const char *name, struct eventfs_inode *parent,
@@ -1171,7 +1198,6 @@ struct eventfs_inode *eventfs_create_dir(const char *name, struct eventfs_inode 
 	}
 	if (error) {
 		/* Nobody has seen it: not a release, and no grace period. */
-		tracefs_put_id(node->id);
 		eventfs_free(node);
 		eventfs_put(parent);
 		return ERR_PTR(error);
@@ -1209,7 +1235,7 @@ static struct eventfs_root *eventfs_create_root(const char *name, int len,
  * Return: the node, root of a new tree, or as an error pointer, with nothing
  * changed: -EPERM under lockdown; -EEXIST if @parent has that name; -ENOENT
  * if @parent was removed; -EINVAL for an error pointer as @parent, and as
- * eventfs_create_dir() does; -ENAMETOOLONG, -ENOSPC, -ENOMEM.
+ * eventfs_create_dir() does; -ENAMETOOLONG, -ENOMEM.
  */
 struct eventfs_inode *eventfs_create_events_dir(const char *name, struct dentry *parent,
 						const struct eventfs_entry *entries,
@@ -1254,7 +1280,8 @@ struct eventfs_inode *eventfs_create_events_dir(const char *name, struct dentry 
 err_dentry:
 	tracefs_failed_creating(dentry);
 err_root:
-	tracefs_put_id(root->node.id);
+	if (root->node.id)
+		tracefs_put_id(root->node.id);
 	eventfs_free(&root->node);
 	return ERR_PTR(error);
 }

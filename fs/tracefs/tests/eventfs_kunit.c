@@ -1886,6 +1886,42 @@ static void inode_numbers_are_unique_and_listed(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, nr, 3 + 3 * EK_NR_FILES + 2);
 }
 
+/* Fails without: eventfs_make_id() where somebody looks, and nowhere else. */
+static void unseen_directory_has_no_id(struct kunit *test)
+{
+	enum { NR = 20 };
+	struct ek_fixture *fixture = test->priv;
+	struct ek_dir *sys = ek_create(test, fixture->events, "sys");
+	struct ek_dir *dirs[NR];
+	struct ek_scan *scan;
+	char name[32];
+	int id;
+
+	ek_list(test, "events/sys", 16, 16);
+	id = ek_next_id();
+	for (int i = 0; i < NR; i++) {
+		snprintf(name, sizeof(name), "event%d", i);
+		dirs[i] = ek_create(test, sys, name);
+	}
+	KUNIT_EXPECT_EQ(test, ek_kept_ids(id), 0);
+	EK_EXPECT_FOUND(test, "events/sys/event7");
+	KUNIT_EXPECT_EQ(test, ek_kept_ids(id), 1);
+
+	/* A listing looks at all of them, and they have the same number after it. */
+	scan = ek_list(test, "events/sys", NR + 16, 3);
+	KUNIT_EXPECT_EQ(test, ek_kept_ids(id), NR);
+	for (int i = 0; i < NR; i++) {
+		snprintf(name, sizeof(name), "events/sys/event%d", i);
+		KUNIT_EXPECT_EQ_MSG(test, ek_stat(test, name).ino,
+				    scan->names[ek_index(test, scan, strrchr(name, '/') + 1)].ino,
+				    "%s", name);
+	}
+	KUNIT_EXPECT_EQ(test, ek_kept_ids(id), NR);
+	for (int i = 0; i < NR; i++)
+		ek_remove(dirs[i]);
+	KUNIT_EXPECT_EQ(test, ek_kept_ids(id), 0);
+}
+
 struct ek_hash {
 	u32 hash;
 	u32 number;
@@ -3608,6 +3644,7 @@ static struct kunit_case ek_cases[] = {
 	KUNIT_CASE(position_belongs_to_an_entry),
 	KUNIT_CASE(what_stands_is_listed_once),
 	KUNIT_CASE(inode_numbers_are_unique_and_listed),
+	KUNIT_CASE(unseen_directory_has_no_id),
 	KUNIT_CASE(names_of_equal_hash_are_told_apart),
 	KUNIT_CASE(names_of_equal_hash_are_limited),
 	KUNIT_CASE_SLOW(many_children_are_served),
