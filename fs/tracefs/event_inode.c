@@ -1317,6 +1317,9 @@ static void eventfs_drop_cached(struct eventfs_inode *node, struct super_block *
 	struct dentry *dentry;
 	struct inode *inode;
 
+	/* Each inode and dentry has a reference; what comes late does not stay. */
+	if (kref_read(&node->ref) == 1)
+		return;
 	inode = eventfs_cached_inode(node, sb);
 	if (!inode)
 		return;
@@ -1325,9 +1328,12 @@ static void eventfs_drop_cached(struct eventfs_inode *node, struct super_block *
 	dentry = d_find_any_alias(inode);
 	if (dentry) {
 		d_invalidate(dentry);
-		eventfs_unhash_children(dentry);
-		/* What was let go between the two waits on the LRU, unhashed. */
-		shrink_dcache_parent(dentry);
+		/* What is left is in use, and nothing is hashed there any more. */
+		if (!hlist_empty(&dentry->d_children)) {
+			eventfs_unhash_children(dentry);
+			/* What was let go between the two waits on the LRU, unhashed. */
+			shrink_dcache_parent(dentry);
+		}
 		dput(dentry);
 	}
 	/* A watch holds the inode: its end lets go of it. */

@@ -41,7 +41,6 @@
 #include <linux/init.h>
 #include <linux/kobject.h>
 #include <linux/magic.h>
-#include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/mount.h>
 #include <linux/mutex.h>
@@ -544,7 +543,7 @@ static void tracefs_evict_inode(struct inode *inode)
 	struct tracefs_inode *ti = get_tracefs(inode);
 	struct tracefs_attrs *attrs;
 
-	truncate_inode_pages_final(&inode->i_data);
+	/* No file here has pages in the page cache, so there are none to drop. */
 	clear_inode(inode);
 	if (ti->flags & TRACEFS_EVENT) {
 		eventfs_evict(inode);
