@@ -53,14 +53,14 @@ LINES = (
     ("create", 2000, "create a directory in 2,000", None),
     ("remove cold", 2000, "remove it, nothing cached", None),
     ("remove warm", 2000, "remove it, all cached", None),
-    ("create instance", 1, "create an instance", None),
-    ("remove instance", 1, "remove an instance", None),
-    ("others wait for a removal", 20000, "longest wait for the CPU, removal of 20,000", None),
+    ("create instance", 10, "create an instance", None),
+    ("remove instance", 10, "remove an instance", None),
+    ("others wait for a removal", 20000, "longest wait of a real-time task, 20,000 removed", None),
     ("inodes left", 2000, "inodes left of 2,000 removed events", 0),
     ("event directory", None, "bytes: event directory", 92 / 96),
     ("cached file", None, "bytes: cached file", None),
     ("instance slab", 1, "bytes: slab of an instance", 315000 / 330700),
-    ("instance memory", 1, "bytes: an instance memory", None),
+    ("instance memory", 1, "bytes: an instance, all of memory", None),
 )
 # What --check looks at: counted in instructions, and of the file system alone.
 GATE = [line[:2] for line in LINES if line[1] is not None
@@ -171,13 +171,16 @@ def measure_all(args):
     """Every boot of every kernel."""
     counting = guests.Machine(icount=True)
     figures = Figures()
-    for which in ("eventfs", "stock"):
-        kernel = BenchKernel(which, args.base, args.ksrc)
+    kernels = {which: BenchKernel(which, args.base, args.ksrc)
+               for which in ("eventfs", "stock")}
+    for which, kernel in kernels.items():
         for boot in ("ops", "memory", "stages"):
             figures.add(which, measure(kernel, boot, counting))
-        for _ in range(CPU_BOOTS):
-            figures.add(which, measure(kernel, "cpus", guests.Machine("2", accel="tcg")))
     figures.add(OLD, measure(BenchKernel("stock", OLD), "stages", counting))
+    # In turn, so that what else the machine does meets both.
+    for _ in range(CPU_BOOTS):
+        for which, kernel in kernels.items():
+            figures.add(which, measure(kernel, "cpus", guests.Machine("2", accel="tcg")))
     return figures
 
 

@@ -922,7 +922,7 @@ static int eventfs_d_revalidate(struct inode *dir, const struct qstr *name,
 {
 	const struct eventfs_inode *node = dentry->d_fsdata;
 
-	if (eventfs_is_dead(node))
+	if (unlikely(eventfs_is_dead(node)))
 		return 0;
 	if (d_really_is_negative(dentry))
 		return dentry->d_time == eventfs_generation(node);
