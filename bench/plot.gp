@@ -34,6 +34,7 @@ plot $stock_miss_distinct title 'stock' with linespoints ls 2, \
 set title 'listing, an entry, buffer of 280 bytes'
 plot $stock_list_280_bytes title 'stock' with linespoints ls 2, \
      $eventfs_list_280_bytes title 'this eventfs' with linespoints ls 1
+set yrange [1000:100000]
 set title 'removal of a directory, all cached'
 plot $stock_remove_warm title 'stock' with linespoints ls 2, \
      $eventfs_remove_warm title 'this eventfs' with linespoints ls 1
@@ -41,15 +42,18 @@ plot $stock_remove_warm title 'stock' with linespoints ls 2, \
 unset logscale
 set format '%.0f'
 set xlabel ''
-set ylabel 'KiB of slab'
-set yrange [0:*]
-set xrange [-0.5:3.5]
-set xtics ('boot' 0, "+ an\ninstance" 1, "all looked\nat" 2, "caches\ndropped" 3)
-set title 'memory'
-plot $slab_v6_1 title 'v6.1, before eventfs' with linespoints ls 3, \
-     $slab_stock title 'stock' with linespoints ls 2, \
-     $slab_eventfs title 'this eventfs' with linespoints ls 1
+set ylabel 'MiB of slab'
+set yrange [0:28]
+set xrange [-0.6:3.6]
+set style fill solid border
+set boxwidth 0.25
+set xtics ('boot' 0, 'instance' 1, 'all seen' 2, 'dropped' 3)
+set title 'memory, as tracing is used'
+plot $slab using ($1-0.25):2 title 'v6.1, before eventfs' with boxes ls 3, \
+     $slab using 1:3 title 'stock' with boxes ls 2, \
+     $slab using ($1+0.25):4 title 'this eventfs' with boxes ls 1
 
+set yrange [0:*]
 set xlabel 'CPUs'
 set ylabel 'thousand a second'
 set xrange [0.5:2.5]
