@@ -131,6 +131,8 @@ static bool tracefs_registered __ro_after_init;
 /* Objects and what each of them holds; tests see if it is given back. */
 VISIBLE_IF_KUNIT int tracefs_mount_count;
 VISIBLE_IF_KUNIT DEFINE_IDA(tracefs_ids);
+/* Only a hint where to search: the ida keeps ids unique. */
+VISIBLE_IF_KUNIT u32 tracefs_next_id = 1;
 
 /* Both set once at boot, together with the directory that uses them */
 static int (*tracefs_instance_mkdir)(const char *name) __ro_after_init;
@@ -149,16 +151,26 @@ static struct inode *tracefs_instances __ro_after_init;
  */
 int tracefs_get_id(void)
 {
-	static u32 next = 1;
-	/* Only a hint where to search: the ida keeps ids unique. */
-	u32 from = READ_ONCE(next);
+	u32 next = READ_ONCE(tracefs_next_id);
+	u32 after;
 	int id;
 
-	id = ida_alloc_range(&tracefs_ids, from, TRACEFS_MAX_ID, GFP_KERNEL);
+	id = ida_alloc_range(&tracefs_ids, next, TRACEFS_MAX_ID, GFP_KERNEL);
 	if (id == -ENOSPC)
 		id = ida_alloc_range(&tracefs_ids, 1, TRACEFS_MAX_ID, GFP_KERNEL);
-	if (id > 0)
-		WRITE_ONCE(next, id == TRACEFS_MAX_ID ? 1 : id + 1);
+	if (id < 0)
+		return id;
+
+	/*
+	 * Others search at the same time. Who is late must not step back to an id
+	 * which was handed out since: it may be free again. Ids go round; what is
+	 * ahead is less than half a round away.
+	 */
+	after = id == TRACEFS_MAX_ID ? 1 : id + 1;
+	next = READ_ONCE(tracefs_next_id);
+	while ((s32)((after - next) << TRACEFS_SLOT_BITS) > 0 &&
+	       !try_cmpxchg(&tracefs_next_id, &next, after))
+		;
 	return id;
 }
 

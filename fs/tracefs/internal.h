@@ -127,6 +127,7 @@ int eventfs_init(void);
 /* inode.c, for the tests */
 extern int tracefs_mount_count;
 extern struct ida tracefs_ids;
+extern u32 tracefs_next_id;
 #endif
 
 #endif /* _TRACEFS_INTERNAL_H */
