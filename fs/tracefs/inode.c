@@ -221,18 +221,25 @@ static const struct tracefs_attr *tracefs_attr(const struct inode *inode)
 /* Caller is in an RCU read-side critical section. */
 static struct tracefs_owner tracefs_owner(const struct inode *inode)
 {
-	const struct tracefs_attr *attr = tracefs_attr(inode);
+	const struct tracefs_sb *sbi = tracefs_sb(inode);
 	enum tracefs_class class = tracefs_class(inode);
 	const struct tracefs_defaults *defaults;
+	const struct tracefs_attr *attr;
 	struct tracefs_owner owner;
 
 	/*
-	 * Pairs with the cmpxchg in tracefs_record_attr(): the defaults are not
-	 * older than those that @attr was set under, or the two together would
-	 * make an owner that never was.
+	 * The two together would make an owner that never was if one of them were
+	 * older than the other one was published. So the attributes are read between
+	 * two looks at the defaults that find the same. Pairs with the cmpxchg in
+	 * tracefs_record_attr() and the release in tracefs_change_defaults().
 	 */
-	smp_rmb();
-	defaults = rcu_dereference(tracefs_sb(inode)->defaults);
+	do {
+		defaults = rcu_dereference(sbi->defaults);
+		smp_rmb();	/* see above */
+		attr = tracefs_attr(inode);
+		smp_rmb();	/* see above */
+	} while (unlikely(defaults != rcu_access_pointer(sbi->defaults)));
+
 	owner.uid = defaults->uid[class];
 	owner.gid = defaults->gid[class];
 	owner.generation = defaults->generation;
@@ -364,7 +371,8 @@ static int tracefs_change_defaults(struct tracefs_sb *sbi,
 	guard(mutex)(&sbi->lock);
 	old = rcu_dereference_protected(sbi->defaults, lockdep_is_held(&sbi->lock));
 	*new = *old;
-	new->generation++;
+	/* Never 0, with which an inode is allocated: that is always outdated. */
+	new->generation = old->generation + 1 ?: 1;
 
 	if (change->class == TRACEFS_CLASS_INSTANCES)
 		new->instances_set |= change->valid;
@@ -394,6 +402,20 @@ static int tracefs_change_defaults(struct tracefs_sb *sbi,
 	kfree_rcu(old, rcu);
 	return 0;
 }
+
+#if IS_ENABLED(CONFIG_EVENTFS_KUNIT_TEST)
+/* As if the defaults had changed, and the owner had been reset, so often */
+void tracefs_set_counts(struct super_block *sb, u32 generation, u32 uid_reset)
+{
+	struct tracefs_sb *sbi = sb->s_fs_info;
+	struct tracefs_defaults *defaults;
+
+	guard(mutex)(&sbi->lock);
+	defaults = rcu_dereference_protected(sbi->defaults, lockdep_is_held(&sbi->lock));
+	WRITE_ONCE(defaults->generation, generation);
+	WRITE_ONCE(defaults->uid_reset, uid_reset);
+}
+#endif
 
 static void tracefs_update_attr(struct tracefs_attr *attr, struct mnt_idmap *idmap,
 				struct inode *inode, const struct iattr *iattr,
@@ -489,6 +511,27 @@ static int tracefs_record_static(struct mnt_idmap *idmap, struct inode *inode,
 	return tracefs_record_attr(&get_tracefs(inode)->attrs, 1, 0, idmap, inode, &owner, 0);
 }
 
+/*
+ * Bring the inode up to date with what was recorded. The owner is computed, never
+ * copied: a remount may have taken it back since.
+ */
+static void tracefs_copy_attr(struct mnt_idmap *idmap, struct inode *inode,
+			      const struct iattr *iattr)
+{
+	struct iattr times = *iattr;
+
+	times.ia_valid &= ~(ATTR_UID | ATTR_GID | ATTR_MODE);
+
+	guard(rcu)();
+	spin_lock(&inode->i_lock);
+	tracefs_refresh_owner_locked(inode);
+	/* Marked, for those who read it without a lock. */
+	if (iattr->ia_valid & ATTR_MODE)
+		WRITE_ONCE(inode->i_mode, iattr->ia_mode);
+	setattr_copy(idmap, inode, &times);
+	spin_unlock(&inode->i_lock);
+}
+
 /**
  * tracefs_setattr - ->setattr of every inode of tracefs
  * @idmap: idmap of the mount, always the one without effect
@@ -521,12 +564,7 @@ int tracefs_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
 	if (error)
 		return error;
 
-	guard(rcu)();
-	spin_lock(&inode->i_lock);
-	setattr_copy(idmap, inode, iattr);
-	/* A remount may have overtaken the owner that was just copied. */
-	tracefs_refresh_owner_locked(inode);
-	spin_unlock(&inode->i_lock);
+	tracefs_copy_attr(idmap, inode, iattr);
 	return 0;
 }
 

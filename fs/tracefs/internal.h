@@ -123,6 +123,11 @@ void eventfs_fill_stat(const struct inode *inode, struct kstat *stat);
 void eventfs_evict(struct inode *inode);
 int eventfs_init(void);
 
+#if IS_ENABLED(CONFIG_EVENTFS_KUNIT_TEST)
+/* inode.c, for the tests: what would take 2^32 mounts */
+void tracefs_set_counts(struct super_block *sb, u32 generation, u32 uid_reset);
+#endif
+
 #if IS_ENABLED(CONFIG_KUNIT)
 /* inode.c, for the tests */
 extern int tracefs_mount_count;
