@@ -976,6 +976,7 @@ struct dentry *tracefs_start_creating(const char *name, struct dentry *parent)
  * tracefs_failed_creating - give back what tracefs_start_creating() took
  * @dentry: from tracefs_start_creating()
  *
+ * Context: May sleep; lets go of the parent's i_rwsem.
  * Return: NULL, as the creating functions do on error.
  */
 struct dentry *tracefs_failed_creating(struct dentry *dentry)
@@ -989,6 +990,7 @@ struct dentry *tracefs_failed_creating(struct dentry *dentry)
  * tracefs_end_creating - finish what tracefs_start_creating() began
  * @dentry: from tracefs_start_creating(), made persistent meanwhile
  *
+ * Context: May sleep; lets go of the parent's i_rwsem.
  * Return: @dentry, kept by its being persistent.
  */
 struct dentry *tracefs_end_creating(struct dentry *dentry)
@@ -1004,7 +1006,7 @@ struct dentry *tracefs_end_creating(struct dentry *dentry)
  * tracefs_link_dir - count a new directory as a link of its parent
  * @dir: the parent
  *
- * Context: takes i_lock.
+ * Context: Does not sleep; takes i_lock.
  */
 void tracefs_link_dir(struct inode *dir)
 {
@@ -1017,7 +1019,7 @@ void tracefs_link_dir(struct inode *dir)
  * tracefs_unlink_dir - take back what tracefs_link_dir() did
  * @dir: the parent
  *
- * Context: takes i_lock.
+ * Context: Does not sleep; takes i_lock.
  */
 void tracefs_unlink_dir(struct inode *dir)
 {
@@ -1029,6 +1031,8 @@ void tracefs_unlink_dir(struct inode *dir)
 
 /**
  * tracefs_release_mount - give back one pin of the mount
+ *
+ * Context: May sleep: with the last pin, the mount goes.
  */
 void tracefs_release_mount(void)
 {
@@ -1212,6 +1216,7 @@ void tracefs_remove(struct dentry *dentry)
 /**
  * tracefs_initialized - is tracefs there to create files in?
  *
+ * Context: Any.
  * Return: true once the file system is registered.
  */
 bool tracefs_initialized(void)
