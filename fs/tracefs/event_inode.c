@@ -41,10 +41,11 @@
  *   id                 once, cmpxchg                   marked, needs no order
  *   the rest           before publication              freely, see @rcu
  *
- * Lock order: event_mutex, tree's lock, activity (waited for); watches are told
- * and ended under the tree's lock as well. Lookup holds the directory's i_rwsem
- * when it gets active; creating and removing events never takes that of an
- * eventfs directory. The last put takes no lock of these.
+ * Lock order: event_mutex, tree's lock, activity (waited for). Under the tree's
+ * lock watches are told and ended, and mounts taken off what is removed, so that
+ * the locks of fsnotify and audit and namespace_sem come after it. Lookup holds
+ * the directory's i_rwsem when it gets active; creating and removing events never
+ * takes that of an eventfs directory. The last put takes no lock of these.
  */
 #include <linux/atomic.h>
 #include <linux/build_bug.h>
@@ -186,6 +187,7 @@ static struct lockdep_map eventfs_active_map =
 #endif
 
 static const struct dentry_operations eventfs_dentry_operations;
+static const struct dentry_operations eventfs_miss_operations;
 static const struct inode_operations eventfs_dir_inode_operations;
 static const struct inode_operations eventfs_file_inode_operations;
 static const struct file_operations eventfs_dir_operations;
@@ -413,10 +415,11 @@ static struct eventfs_inode *eventfs_find(struct eventfs_inode *dir, const struc
 	do {
 		seq = read_seqcount_begin(&extra->seq);
 		node = eventfs_search_name(&extra->index, name, key);
-		if (node && kref_get_unless_zero(&node->ref))
-			return node;
-	} while (read_seqcount_retry(&extra->seq, seq));
-	return NULL;
+		if (node && !kref_get_unless_zero(&node->ref))
+			node = NULL;
+		/* Asked after a hit as well: it ends the section for KCSAN. */
+	} while (read_seqcount_retry(&extra->seq, seq) && !node);
+	return node;
 }
 
 /*
@@ -425,8 +428,9 @@ static struct eventfs_inode *eventfs_find(struct eventfs_inode *dir, const struc
  * to do is kept on a stack. While @index changes some may be missing, so the
  * caller checks seq.
  */
-static unsigned int eventfs_collect(const struct rb_root *index, u32 key,
-				    struct eventfs_inode *nodes[EVENTFS_BATCH])
+static noinline_for_stack
+unsigned int eventfs_collect(const struct rb_root *index, u32 key,
+			     struct eventfs_inode *nodes[EVENTFS_BATCH])
 {
 	const struct rb_node *rb = rcu_dereference_raw(index->rb_node);
 	struct eventfs_inode *path[EVENTFS_MAX_HEIGHT];
@@ -712,6 +716,10 @@ static void eventfs_init_inode(struct inode *inode, const struct inode *dir, umo
 
 	get_tracefs(inode)->flags |= get_tracefs(dir)->flags & TRACEFS_INSTANCES;
 	inode->i_flags |= S_NOATIME;
+	/* Nobody asks these, see eventfs_fill_stat(); but let them be of no other. */
+	inode_set_atime(inode, 0, 0);
+	inode_set_mtime(inode, 0, 0);
+	inode_set_ctime(inode, 0, 0);
 
 	guard(rcu)();
 	attr = eventfs_attr(inode);
@@ -772,6 +780,8 @@ static struct inode *eventfs_dir_inode(struct eventfs_inode *node, const struct 
  * @inode: the inode
  *
  * Its node pointer stays for path walks that got here under RCU.
+ *
+ * Context: As eventfs_release, which this may call.
  */
 void eventfs_evict(struct inode *inode)
 {
@@ -793,7 +803,8 @@ static struct dentry *eventfs_splice(struct inode *inode, struct dentry *dentry,
 	struct dentry *alias;
 
 	dentry->d_fsdata = eventfs_get(node);
-	alias = d_splice_alias_ops(inode, dentry, &eventfs_dentry_operations);
+	alias = d_splice_alias_ops(inode, dentry, inode ? &eventfs_dentry_operations :
+							  &eventfs_miss_operations);
 	if (alias) {
 		/* Never hashed: nobody has seen d_fsdata and nobody will put it. */
 		dentry->d_fsdata = NULL;
@@ -850,7 +861,7 @@ static int eventfs_call(struct eventfs_inode *node, unsigned int i, umode_t *mod
 		return 0;
 	if (!(*mode & S_IFMT))
 		*mode |= S_IFREG;
-	return WARN_ON_ONCE(!S_ISREG(*mode)) ? -EIO : 1;
+	return WARN_ON_ONCE(!S_ISREG(*mode) || !*fops) ? -EIO : 1;
 }
 
 static struct dentry *eventfs_lookup_file(struct inode *dir, struct dentry *dentry,
@@ -922,11 +933,24 @@ static int eventfs_d_revalidate(struct inode *dir, const struct qstr *name,
 {
 	const struct eventfs_inode *node = dentry->d_fsdata;
 
-	if (unlikely(eventfs_is_dead(node)))
-		return 0;
-	if (d_really_is_negative(dentry))
-		return dentry->d_time == eventfs_generation(node);
-	return 1;
+	return !eventfs_is_dead(node);
+}
+
+/* A miss stays one, so d_inode, which may change under a walk, is not asked. */
+static int eventfs_d_revalidate_miss(struct inode *dir, const struct qstr *name,
+				     struct dentry *dentry, unsigned int flags)
+{
+	const struct eventfs_inode *node = dentry->d_fsdata;
+
+	return !eventfs_is_dead(node) && dentry->d_time == eventfs_generation(node);
+}
+
+/* A watch on a file that was removed would hold its inode for ever: end it. */
+static void eventfs_d_iput(struct dentry *dentry, struct inode *inode)
+{
+	if (eventfs_is_dead(dentry->d_fsdata))
+		fsnotify_inoderemove(inode);
+	iput(inode);
 }
 
 static void eventfs_d_release(struct dentry *dentry)
@@ -938,6 +962,12 @@ static void eventfs_d_release(struct dentry *dentry)
 
 static const struct dentry_operations eventfs_dentry_operations = {
 	.d_revalidate	= eventfs_d_revalidate,
+	.d_iput		= eventfs_d_iput,
+	.d_release	= eventfs_d_release,
+};
+
+static const struct dentry_operations eventfs_miss_operations = {
+	.d_revalidate	= eventfs_d_revalidate_miss,
 	.d_release	= eventfs_d_release,
 };
 
@@ -1089,7 +1119,8 @@ static void eventfs_tell(struct eventfs_inode *node, struct super_block *sb, u32
 		return;
 	/*
 	 * Some want a handle of the child, which is made of its inode number; an
-	 * inode made for this goes at once. Without memory for one, they get none.
+	 * inode made for this goes at once. Without memory for one, the parent
+	 * stands in for it.
 	 */
 	inode = eventfs_dir_inode(node, dir);
 	fsnotify_name(what | FS_ISDIR, inode ?: dir, FSNOTIFY_EVENT_INODE, dir, &name, 0);
@@ -1448,6 +1479,7 @@ void eventfs_remove_events_dir(struct eventfs_inode *ei)
  *
  * Not merged with others, so that /proc/slabinfo tells what eventfs takes.
  *
+ * Context: At boot. May sleep.
  * Return: 0 or -ENOMEM.
  */
 int __init eventfs_init(void)
