@@ -75,6 +75,9 @@
 
 #include "internal.h"
 
+#define CREATE_TRACE_POINTS
+#include <trace/events/eventfs.h>
+
 /*
  * A child's key is made of a hash of its name and a few bits that separate
  * equal hashes. It orders the index and is the child's directory position, so
@@ -209,6 +212,12 @@ static struct eventfs_root *eventfs_root(struct eventfs_inode *node)
 	return container_of(node, struct eventfs_root, node);
 }
 
+/* The node has an id if it has an inode, or had one, or was listed. */
+static u32 eventfs_ino(const struct eventfs_inode *node, unsigned int slot)
+{
+	return READ_ONCE(node->id) << TRACEFS_SLOT_BITS | slot;
+}
+
 static void eventfs_free(struct eventfs_inode *node)
 {
 	if (node->extra)
@@ -236,6 +245,7 @@ static void eventfs_last_put(struct kref *ref)
 		if (entry->release)
 			entry->release(entry->name, node->data);
 	}
+	trace_eventfs_release(eventfs_ino(node, 0), node->name);
 	if (node->id)
 		tracefs_put_id(node->id);
 	call_rcu(&node->rcu, eventfs_free_rcu);
@@ -602,12 +612,6 @@ static int eventfs_make_id(struct eventfs_inode *node)
 	return 0;
 }
 
-/* The node has an id if it has an inode, or had one, or was listed. */
-static u32 eventfs_ino(const struct eventfs_inode *node, unsigned int slot)
-{
-	return READ_ONCE(node->id) << TRACEFS_SLOT_BITS | slot;
-}
-
 /**
  * eventfs_attr - what was set on an object of eventfs
  * @inode: its inode
@@ -820,6 +824,7 @@ static struct dentry *eventfs_lookup_miss(struct eventfs_inode *node, struct den
 
 	if (!eventfs_get_active(node))
 		return ERR_PTR(-ENOENT);
+	trace_eventfs_miss(eventfs_ino(node, 0), dentry, generation);
 	dentry->d_time = generation;
 	res = eventfs_splice(NULL, dentry, node);
 	eventfs_put_active(node);
@@ -914,6 +919,7 @@ static struct dentry *eventfs_lookup(struct inode *dir, struct dentry *dentry,
 	if (dentry->d_name.len > NAME_MAX)
 		return ERR_PTR(-ENAMETOOLONG);
 
+	trace_eventfs_lookup(dir->i_ino, dentry);
 	i = eventfs_find_entry(node, dentry->d_name.name);
 	if (i < node->nr_entries)
 		return eventfs_lookup_file(dir, dentry, node, i);
@@ -933,7 +939,10 @@ static int eventfs_d_revalidate(struct inode *dir, const struct qstr *name,
 {
 	const struct eventfs_inode *node = dentry->d_fsdata;
 
-	return !eventfs_is_dead(node);
+	if (likely(!eventfs_is_dead(node)))
+		return 1;
+	trace_eventfs_invalidate(dentry, true);
+	return 0;
 }
 
 /* A miss stays one, so d_inode, which may change under a walk, is not asked. */
@@ -941,8 +950,12 @@ static int eventfs_d_revalidate_miss(struct inode *dir, const struct qstr *name,
 				     struct dentry *dentry, unsigned int flags)
 {
 	const struct eventfs_inode *node = dentry->d_fsdata;
+	bool dead = eventfs_is_dead(node);
 
-	return !eventfs_is_dead(node) && dentry->d_time == eventfs_generation(node);
+	if (likely(!dead && dentry->d_time == eventfs_generation(node)))
+		return 1;
+	trace_eventfs_invalidate(dentry, dead);
+	return 0;
 }
 
 /* A watch on a file that was removed would hold its inode for ever: end it. */
