@@ -27,10 +27,12 @@
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/fsnotify_backend.h>
+#include <linux/hash.h>
 #include <linux/idr.h>
 #include <linux/irqflags.h>
 #include <linux/jiffies.h>
 #include <linux/kprobes.h>
+#include <linux/ktime.h>
 #include <linux/list.h>
 #include <linux/minmax.h>
 #include <linux/mount.h>
@@ -558,6 +560,20 @@ static void *ek_alloc(struct kunit *test, size_t nr, size_t size)
 	return memory;
 }
 
+/* Files "f0", "f1" and so on, all of which ask @callback */
+static struct eventfs_entry *ek_new_entries(struct kunit *test, unsigned int nr,
+					    eventfs_callback callback)
+{
+	struct eventfs_entry *entries = ek_alloc(test, nr, sizeof(*entries));
+	char (*names)[8] = ek_alloc(test, nr, sizeof(*names));
+
+	for (unsigned int i = 0; i < nr; i++) {
+		snprintf(names[i], sizeof(names[i]), "f%u", i);
+		entries[i] = (struct eventfs_entry) { names[i], callback };
+	}
+	return entries;
+}
+
 static struct ek_scan *ek_new_scan(struct kunit *test, unsigned int max)
 {
 	struct ek_scan *scan = ek_alloc(test, 1, sizeof(*scan));
@@ -939,6 +955,35 @@ static void miss_is_checked_after_each_creation(struct kunit *test)
 	EK_EXPECT_CACHED_MISS(test, "events/sys/none");
 }
 
+/*
+ * Generations come round after 2^32 creations: of which one a miss is, before or
+ * after that of its directory, says nothing. Fails with: a comparison by order.
+ */
+static void miss_of_any_other_generation_is_refused(struct kunit *test)
+{
+	/* Those of the directory is 1. */
+	static const u32 others[] = { 0, 2, S32_MAX, 1U << 31, U32_MAX };
+	struct qstr name = QSTR_INIT("none", 4);
+	struct dentry *dentry;
+	struct ek_dir *sys;
+	struct path path;
+
+	ek_create_event(test, &sys);
+	ek_hold(test, "events/sys", &path);
+	name.hash = full_name_hash(path.dentry, name.name, name.len);
+	for (int i = 0; i < ARRAY_SIZE(others); i++) {
+		EK_EXPECT_ABSENT(test, "events/sys/none");
+		EK_EXPECT_CACHED_MISS(test, "events/sys/none");
+		dentry = d_lookup(path.dentry, &name);
+		KUNIT_ASSERT_NOT_NULL(test, dentry);
+		KUNIT_EXPECT_EQ(test, dentry->d_time, 1);
+		WRITE_ONCE(dentry->d_time, others[i]);
+		EK_EXPECT_UNCACHED(test, "events/sys/none");
+		dput(dentry);
+	}
+	path_put(&path);
+}
+
 /* Fails without: the test for the callback's result; caching that as a miss fails too. */
 static void declined_name_is_not_cached(struct kunit *test)
 {
@@ -1213,6 +1258,65 @@ static void removal_waits_for_lookup(struct kunit *test)
 	path_put(&lookup->path);
 	KUNIT_EXPECT_TRUE(test, ek_is_released(event));
 	KUNIT_EXPECT_EQ(test, ek_inodes(test), 2);
+}
+
+static unsigned int ek_nr_done(struct ek_work * const works[], unsigned int nr)
+{
+	unsigned int done = 0;
+
+	for (unsigned int i = 0; i < nr; i++)
+		done += completion_done(&works[i]->done);
+	return done;
+}
+
+/*
+ * Activity is counted. Fails with: a removal that goes on when somebody leaves who
+ * is not the last.
+ */
+static void removal_waits_for_all(struct kunit *test)
+{
+	enum { NR = 32 };
+	struct eventfs_entry *entries = ek_new_entries(test, NR, ek_callback_gate);
+	char (*names)[24] = ek_alloc(test, NR, sizeof(*names));
+	struct ek_fixture *fixture = test->priv;
+	struct ek_dir *many = ek_new_dir(test);
+	unsigned long end = jiffies + EK_LONG;
+	struct ek_work *lookups[NR], *remove;
+	struct path held;
+
+	/* Those of ek_entries, which ek_exit() expects */
+	entries[0].release = ek_release_format;
+	entries[1].release = ek_release_gate;
+	KUNIT_ASSERT_EQ(test, ek_adopt(many, eventfs_create_dir("many", fixture->events->node,
+								entries, NR, many)), 0);
+	ek_hold(test, "events/many", &held);
+	WRITE_ONCE(many->gate.shut, true);
+	for (int i = 0; i < NR; i++) {
+		snprintf(names[i], sizeof(names[i]), "events/many/f%d", i);
+		lookups[i] = ek_start(test, ek_do_lookup, NULL, names[i]);
+	}
+	for (int i = 0; i < NR; i++)
+		ek_wait_entered(test, &many->gate);
+	remove = ek_start(test, ek_do_remove, many, NULL);
+	ek_wait_dead(test, &held);
+
+	/* All but one go. */
+	for (int i = 0; i < NR - 1; i++)
+		complete(&many->gate.open);
+	while (ek_nr_done(lookups, NR) < NR - 1 && time_before(jiffies, end))
+		cond_resched();
+	KUNIT_EXPECT_EQ(test, ek_nr_done(lookups, NR), NR - 1);
+	KUNIT_EXPECT_EQ(test, wait_for_completion_timeout(&remove->done, EK_MOMENT), 0);
+
+	ek_open_gate(&many->gate);
+	ek_join(remove);
+	path_put(&held);
+	for (int i = 0; i < NR; i++) {
+		KUNIT_EXPECT_EQ(test, ek_join(lookups[i]), 0);
+		if (!lookups[i]->error)
+			path_put(&lookups[i]->path);
+	}
+	KUNIT_EXPECT_TRUE(test, ek_is_released(many));
 }
 
 /* Fails without: eventfs_drain() for what is below the directory that is removed. */
@@ -1719,17 +1823,12 @@ static void size_may_differ(struct kunit *test)
 static void most_files_are_served(struct kunit *test)
 {
 	enum { NR = 255 };
-	struct eventfs_entry *entries = ek_alloc(test, NR, sizeof(*entries));
-	char (*names)[8] = ek_alloc(test, NR, sizeof(*names));
+	struct eventfs_entry *entries = ek_new_entries(test, NR, ek_callback);
 	struct ek_fixture *fixture = test->priv;
 	struct ek_dir *sys = ek_create(test, fixture->events, "sys");
 	struct eventfs_inode *node;
 	struct ek_scan *scan;
 
-	for (int i = 0; i < NR; i++) {
-		snprintf(names[i], sizeof(names[i]), "f%d", i);
-		entries[i] = (struct eventfs_entry) { names[i], ek_callback };
-	}
 	node = eventfs_create_dir("many", sys->node, entries, NR, sys);
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, node);
 	node = eventfs_create_dir("child", node, NULL, 0, NULL);
@@ -1738,7 +1837,7 @@ static void most_files_are_served(struct kunit *test)
 	scan = ek_list(test, "events/sys/many", NR + 16, 7);
 	KUNIT_EXPECT_EQ(test, scan->nr, 2 + NR + 1);
 	for (int i = 0; i < NR; i++)
-		KUNIT_EXPECT_EQ(test, ek_listed(scan, names[i]), 1);
+		KUNIT_EXPECT_EQ(test, ek_listed(scan, entries[i].name), 1);
 	KUNIT_EXPECT_EQ(test, ek_stat(test, "events/sys/many/f254").ino,
 			scan->names[ek_index(test, scan, "f254")].ino);
 	KUNIT_EXPECT_NE(test, ek_stat(test, "events/sys/many/f254").ino,
@@ -1886,6 +1985,103 @@ static void inode_numbers_are_unique_and_listed(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, nr, 3 + 3 * EK_NR_FILES + 2);
 }
 
+static void ek_restore_next_id(void *data)
+{
+	WRITE_ONCE(tracefs_next_id, (unsigned long)data);
+}
+
+/*
+ * The last id of all, with as many files as there may be, then those that are free
+ * at the start, also if the last ones are in use. Fails without: the second search
+ * in tracefs_get_id(); with numbers that take more than 32 bits.
+ */
+static void ids_start_over_at_the_end(struct kunit *test)
+{
+	enum { NR = 8, LAST = 2, FILES = 255 };
+	struct eventfs_entry *entries = ek_new_entries(test, FILES, ek_callback);
+	void *next = (void *)(unsigned long)READ_ONCE(tracefs_next_id);
+	struct ek_fixture *fixture = test->priv;
+	struct eventfs_inode *node;
+	u64 others[2], seen[NR];
+	char name[32];
+
+	node = eventfs_create_dir("many", fixture->events->node, NULL, 0, NULL);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, node);
+	others[0] = ek_stat(test, "events").ino;
+	others[1] = ek_stat(test, "events/many").ino;
+	KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, ek_restore_next_id, next), 0);
+	WRITE_ONCE(tracefs_next_id, TRACEFS_MAX_ID - LAST);
+	for (int i = 0; i < NR; i++) {
+		struct eventfs_inode *child;
+
+		if (i == NR / 2)
+			WRITE_ONCE(tracefs_next_id, TRACEFS_MAX_ID - LAST);
+		snprintf(name, sizeof(name), "events/many/event%d", i);
+		child = eventfs_create_dir(strrchr(name, '/') + 1, node, entries, FILES,
+					   fixture->events);
+		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, child);
+		seen[i] = ek_stat(test, name).ino;
+		KUNIT_EXPECT_LE(test, seen[i], U32_MAX);
+		for (int j = 0; j < i; j++)
+			KUNIT_EXPECT_NE(test, seen[i], seen[j]);
+		KUNIT_EXPECT_NE(test, seen[i], others[0]);
+		KUNIT_EXPECT_NE(test, seen[i], others[1]);
+	}
+	KUNIT_EXPECT_EQ(test, seen[LAST], (u64)TRACEFS_MAX_ID << TRACEFS_SLOT_BITS);
+	KUNIT_EXPECT_LT(test, seen[LAST + 1], seen[0]);
+	snprintf(name, sizeof(name), "events/many/event%d/f%d", LAST, FILES - 1);
+	KUNIT_EXPECT_EQ(test, ek_stat(test, name).ino, U32_MAX);
+	snprintf(name, sizeof(name), "events/many/event%d", LAST);
+	KUNIT_EXPECT_EQ(test, ek_list(test, name, FILES + 16, 16)->names[1 + FILES].ino, U32_MAX);
+
+	/* None of them is taken any more. */
+	eventfs_remove_dir(node);
+	for (int i = 0; i < NR; i++) {
+		int id = seen[i] >> TRACEFS_SLOT_BITS;
+
+		KUNIT_EXPECT_EQ(test, ida_alloc_range(&tracefs_ids, id, id, GFP_KERNEL), id);
+		ida_free(&tracefs_ids, id);
+	}
+	/* Before ek_exit(), which looks for those that are kept */
+	kunit_release_action(test, ek_restore_next_id, next);
+}
+
+static void ek_do_get_ids(struct ek_work *work)
+{
+	enum { NR = 2000 };
+
+	for (int i = 0; i < NR && !work->error; i++) {
+		int id = tracefs_get_id();
+
+		if (id < 0) {
+			work->error = id;
+		} else {
+			if (READ_ONCE(tracefs_next_id) <= id)
+				work->error = -ERANGE;
+			tracefs_put_id(id);
+		}
+	}
+}
+
+/*
+ * Two who search at once: the next search is behind both. Fails, with two processors,
+ * when the one who is late sets where that begins.
+ */
+static void next_id_never_steps_back(struct kunit *test)
+{
+	void *next = (void *)(unsigned long)READ_ONCE(tracefs_next_id);
+	struct ek_work *works[2];
+
+	/* Far from the end, where it starts over */
+	KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, ek_restore_next_id, next), 0);
+	WRITE_ONCE(tracefs_next_id, TRACEFS_MAX_ID / 2);
+	for (int i = 0; i < ARRAY_SIZE(works); i++)
+		works[i] = ek_start(test, ek_do_get_ids, NULL, NULL);
+	for (int i = 0; i < ARRAY_SIZE(works); i++)
+		KUNIT_EXPECT_EQ(test, ek_join(works[i]), 0);
+	kunit_release_action(test, ek_restore_next_id, next);
+}
+
 /* Fails without: eventfs_make_id() where somebody looks, and nowhere else. */
 static void unseen_directory_has_no_id(struct kunit *test)
 {
@@ -1997,25 +2193,51 @@ static void names_of_equal_hash_are_told_apart(struct kunit *test)
 	KUNIT_EXPECT_GT(test, pairs, 0);
 }
 
-/*
- * The @number-th name of hash 0, unless it has a byte that no name has. On most
- * 64-bit machines the hash that fs/namei.c computes has a state of two words,
- * which each word of the name changes; the first and last state are zeros here:
- * the second word cancels one of the two, the third the other.
- */
-static bool ek_twin(u32 number, char name[25])
+/* What @odd is to be multiplied with to get 1. Each step doubles the right bits. */
+static u64 ek_inverse(u64 odd)
 {
-	u64 words[3], x, y;
+	u64 inverse = odd;
+
+	for (int bits = 3; bits < 64; bits *= 2)
+		inverse *= 2 - odd * inverse;
+	return inverse;
+}
+
+/*
+ * The @number-th name of a hash, unless it has a byte that no name has. On most
+ * 64-bit machines the hash that fs/namei.c computes has a state of two words, which
+ * each word of the name changes. The first is zeros, the last is zero and what the
+ * hash is folded from; there is one pair of words in between for each first one.
+ */
+static bool ek_twin(u32 number, u32 hash, char name[25])
+{
+	u64 words[3], x, y, mid_x, mid_y, mixed;
 
 	snprintf(name, 9, "%08x", number);
 	memcpy(&words[0], name, sizeof(words[0]));
+	/* After the first word */
 	x = rol64(words[0], 12) + words[0];
 	y = rol64(words[0], 45) * 9;
-	words[1] = x ^ y;
-	words[2] = rol64(y, 12);
+
+	/* Backwards from the last state: what y was, and x before it was rotated */
+	mixed = ror64(((u64)hash << 32) * ek_inverse(GOLDEN_RATIO_64) * ek_inverse(9), 45);
+	mid_x = ror64(-mixed, 12);
+	mid_y = mixed ^ mid_x;
+
+	mixed = ror64(mid_y * ek_inverse(9), 45);
+	words[1] = x ^ y ^ mixed;
+	words[2] = (rol64(y ^ mixed, 12) + mixed) ^ mid_x;
 	memcpy(name, words, sizeof(words));
 	name[24] = '\0';
 	return strlen(name) == 24 && !strchr(name, '/');
+}
+
+/* The next name of a hash. Return: whether this machine hashes it as expected */
+static bool ek_next_twin(u32 *number, u32 hash, char name[25])
+{
+	while (!ek_twin((*number)++, hash, name))
+		;
+	return full_name_hash(NULL, name, 24) == hash;
 }
 
 /* Fails without: the test that ends the search for a free key in eventfs_publish(). */
@@ -2028,20 +2250,15 @@ static void names_of_equal_hash_are_limited(struct kunit *test)
 	char path[] = "events/sys/012345678901234567890123";
 	char *name = path + strlen("events/sys/");
 	struct ek_dir *one = NULL;
-	unsigned int nr = 0;
-	u32 i;
+	u32 number = 0;
 
-	for (i = 0; nr < NR; i++) {
-		if (!ek_twin(i, name))
-			continue;
-		if (full_name_hash(NULL, name, 24))
+	for (int i = 0; i < NR; i++) {
+		if (!ek_next_twin(&number, 0, name))
 			kunit_skip(test, "this machine hashes names in another way");
 		one = ek_create(test, sys, name);
 		EK_EXPECT_FOUND(test, path);
-		nr++;
 	}
-	while (!ek_twin(i, name))
-		i++;
+	ek_next_twin(&number, 0, name);
 	KUNIT_EXPECT_EQ(test, ek_try_create(ek_new_dir(test), sys, name), -ENOSPC);
 	EK_EXPECT_ABSENT(test, path);
 	scan = ek_list(test, "events/sys", NR + 16, 16);
@@ -2052,6 +2269,64 @@ static void names_of_equal_hash_are_limited(struct kunit *test)
 	ek_remove(one);
 	ek_create(test, sys, name);
 	EK_EXPECT_FOUND(test, path);
+}
+
+/*
+ * As many files as there may be, the children that come first, and those that come
+ * last, as far as positions go. Fails without: a position after each key.
+ */
+static void last_positions_are_served(struct kunit *test)
+{
+	enum { NR = 128, FILES = 255, ALL = 2 + FILES + 1 + NR };
+	struct ek_fixture *fixture = test->priv;
+	struct eventfs_inode *node, *child;
+	struct ek_scan *scan, *one;
+	u32 number = 0;
+	struct file *file;
+	char name[25];
+
+	node = eventfs_create_dir("many", fixture->events->node,
+				  ek_new_entries(test, FILES, ek_callback), FILES,
+				  fixture->events);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, node);
+	for (int i = 0; i <= NR; i++) {
+		if (!ek_next_twin(&number, i ? U32_MAX : 0, name))
+			kunit_skip(test, "this machine hashes names in another way");
+		child = eventfs_create_dir(name, node, NULL, 0, NULL);
+		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, child);
+	}
+	ek_next_twin(&number, U32_MAX, name);
+	ek_expect_error(test, eventfs_create_dir(name, node, NULL, 0, NULL), -ENOSPC, name);
+
+	scan = ek_list(test, "events/many", ALL + 16, 1);
+	KUNIT_ASSERT_EQ(test, scan->nr, ALL);
+	KUNIT_EXPECT_GT(test, scan->names[ALL - 1].pos, INT_MAX - 256);
+
+	one = ek_new_scan(test, 16);
+	file = ek_open(test, "events/many");
+	for (int i = ALL - 1; i >= 0; i--) {
+		loff_t pos = scan->names[i].pos;
+
+		one->nr = 0;
+		KUNIT_EXPECT_EQ(test, vfs_llseek(file, pos, SEEK_SET), pos);
+		KUNIT_EXPECT_EQ(test, ek_list_some(file, one, 1), 1);
+		KUNIT_EXPECT_STREQ(test, one->names[0].name, scan->names[i].name);
+		/* What comes behind it, which is the end, once */
+		KUNIT_EXPECT_EQ(test, vfs_llseek(file, pos + 1, SEEK_SET), pos + 1);
+		KUNIT_EXPECT_EQ(test, ek_list_some(file, one, 1), i < ALL - 1);
+		if (i < ALL - 1)
+			KUNIT_EXPECT_EQ(test, one->names[1].pos, scan->names[i + 1].pos);
+	}
+
+	/* What is no position at all; and an end, of what has no size */
+	KUNIT_EXPECT_EQ(test, vfs_llseek(file, -1, SEEK_SET), -EINVAL);
+	KUNIT_EXPECT_EQ(test, vfs_llseek(file, INT_MAX, SEEK_SET), INT_MAX);
+	KUNIT_EXPECT_EQ(test, vfs_llseek(file, 1, SEEK_CUR), -EINVAL);
+	KUNIT_EXPECT_EQ(test, vfs_llseek(file, 0, SEEK_CUR), INT_MAX);
+	KUNIT_EXPECT_EQ(test, ek_list_some(file, one, 1), 0);
+	KUNIT_EXPECT_EQ(test, vfs_llseek(file, 0, SEEK_END), 0);
+	ek_close(file);
+	eventfs_remove_dir(node);
 }
 
 /*
@@ -2139,6 +2414,26 @@ static void attributes_survive_reclaim(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, __kuid_val(ek_stat(test, "events/sys/event").uid), 1234);
 	KUNIT_EXPECT_NE(test, __kuid_val(ek_stat(test, "events/sys/event/enable").uid), 1234);
 	KUNIT_EXPECT_EQ(test, ek_stat(test, "events/sys/event/enable").mode, S_IFREG | EK_MODE);
+}
+
+/* Fails without: the range of times, which are kept in ns, in tracefs_fill_super(). */
+static void set_times_stay_in_range(struct kunit *test)
+{
+	struct iattr attr = {
+		.ia_valid	= ATTR_ATIME | ATTR_ATIME_SET | ATTR_MTIME | ATTR_MTIME_SET,
+		.ia_atime	= { .tv_sec = -5 },
+		.ia_mtime	= { .tv_sec = S64_MAX },
+	};
+	struct ek_dir *sys;
+
+	ek_create_event(test, &sys);
+	for (int i = 0; i < ARRAY_SIZE(ek_objects); i++) {
+		KUNIT_EXPECT_EQ(test, ek_set(test, ek_objects[i], &attr), 0);
+		ek_reclaim(test);
+		KUNIT_EXPECT_EQ(test, ek_stat(test, ek_objects[i]).atime.tv_sec, 0);
+		KUNIT_EXPECT_EQ(test, ek_stat(test, ek_objects[i]).mtime.tv_sec,
+				KTIME_SEC_MAX - 1);
+	}
 }
 
 /* Fails without: the test for ATTR_SIZE in eventfs_set_attr(). */
@@ -2234,6 +2529,81 @@ static void owner_follows_the_mount_until_set(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, ek_remount(""), 0);
 	ek_expect_uid(test, "events/sys/event/enable", 14);
 	KUNIT_EXPECT_EQ(test, __kgid_val(ek_stat(test, "events/sys/event/enable").gid), 22);
+}
+
+/*
+ * The counts of resets and of changes come round after 2^32 mounts and chowns: an
+ * owner of another one is void, whichever of the two is greater. Fails with: a
+ * comparison by order.
+ */
+static void owner_of_any_other_reset_is_void(struct kunit *test)
+{
+	static const u32 distances[] = { 1, 1U << 31, U32_MAX };
+	const char *name = "events/sys/event/enable";
+	struct iattr attr = ek_owner(ATTR_UID | ATTR_GID, 11);
+	struct tracefs_attr *set;
+	struct tracefs_inode *ti;
+	struct ek_dir *sys;
+	struct path path;
+
+	ek_save_owners(test);
+	ek_create_event(test, &sys);
+	KUNIT_EXPECT_EQ(test, ek_remount("uid=10,gid=10"), 0);
+	KUNIT_EXPECT_EQ(test, ek_set(test, name, &attr), 0);
+	ek_hold(test, name, &path);
+	ti = get_tracefs(d_inode(path.dentry));
+	/* It stays: nothing else is set here. */
+	scoped_guard(rcu)
+		set = (struct tracefs_attr *)eventfs_attr(&ti->vfs_inode);
+	KUNIT_ASSERT_NOT_NULL(test, set);
+	for (int i = 0; i < ARRAY_SIZE(distances); i++) {
+		set->uid_reset += distances[i];
+		KUNIT_EXPECT_EQ(test, __kuid_val(ek_stat_path(test, &path).uid), 10);
+		KUNIT_EXPECT_EQ(test, __kgid_val(ek_stat_path(test, &path).gid), 11);
+		set->uid_reset -= distances[i];
+		set->gid_reset += distances[i];
+		KUNIT_EXPECT_EQ(test, __kuid_val(ek_stat_path(test, &path).uid), 11);
+		KUNIT_EXPECT_EQ(test, __kgid_val(ek_stat_path(test, &path).gid), 10);
+		set->gid_reset -= distances[i];
+
+		/* The copy that the VFS reads is of another generation. */
+		ti->vfs_inode.i_uid = KUIDT_INIT(99);
+		ti->generation += distances[i];
+		KUNIT_EXPECT_EQ(test, ek_inode_uid(test, &path), 11);
+	}
+	path_put(&path);
+}
+
+/*
+ * An inode is made with generation 0, and a chown is undone by the mount after the
+ * 2^32nd. Fails without: the generation that is left out, uid_reset.
+ */
+static void owner_is_right_when_the_counts_wrap(struct kunit *test)
+{
+	const char *name = "events/sys/event/enable";
+	struct iattr attr = ek_owner(ATTR_UID, 11);
+	struct ek_dir *sys;
+	struct path path;
+	u32 generation;
+
+	ek_save_owners(test);
+	ek_create_event(test, &sys);
+	ek_hold(test, name, &path);
+	ek_inode_uid(test, &path);
+	generation = get_tracefs(d_inode(path.dentry))->generation;
+	path_put(&path);
+	tracefs_set_counts(ek_mnt->mnt_sb, U32_MAX, U32_MAX);
+	KUNIT_EXPECT_EQ(test, ek_set(test, name, &attr), 0);
+	ek_expect_uid(test, name, 11);
+	KUNIT_EXPECT_EQ(test, ek_remount("uid=10"), 0);
+	ek_expect_uid(test, name, 10);
+	/* What nobody has looked at */
+	ek_expect_uid(test, "events/sys/event/format", 10);
+	KUNIT_EXPECT_EQ(test, ek_remount("uid=12"), 0);
+	ek_expect_uid(test, name, 12);
+	ek_expect_uid(test, "events/sys/event/format", 12);
+	/* None that an inode already has */
+	tracefs_set_counts(ek_mnt->mnt_sb, generation + 1, U32_MAX / 2);
 }
 
 static void ek_expect_gid(struct kunit *test, const char *name, unsigned int gid)
@@ -2834,20 +3204,11 @@ static void ek_expect_unchanged(struct kunit *test, const struct ek_dir *event)
 	KUNIT_EXPECT_TRUE(test, ek_is_unreleased(event));
 }
 
-/*
- * Fails without: any test of an allocation, or any step that takes back what
- * was done before one that failed.
- */
-static void failed_allocation_changes_nothing(struct kunit *test)
+/* Return: how many of an operation's allocations failed it. */
+static unsigned int ek_fail_each(struct kunit *test, const struct ek_op *op, struct ek_dir *sys)
 {
-	const struct ek_op *op = test->param_value;
-	struct ek_fixture *fixture = test->priv;
-	struct ek_dir *sys = ek_create(test, fixture->events, "sys");
 	unsigned int failed = 0;
 	bool over = false;
-
-	ek_save_owners(test);
-	ek_failing_begin(test);
 
 	for (unsigned int nth = 1; !over; nth++) {
 		/* Another event each time: what may do without memory changes it. */
@@ -2869,7 +3230,43 @@ static void failed_allocation_changes_nothing(struct kunit *test)
 		}
 		ek_remove(event);
 	}
-	KUNIT_EXPECT_GE(test, failed, op->least);
+	return failed;
+}
+
+/*
+ * Now and then a slab takes a page, which counts as an allocation too: one of
+ * the operation's own then comes later and is passed over. So the best of some
+ * sweeps counts. With DEBUG_OBJECTS, which takes memory when it likes, there
+ * may be no good one.
+ *
+ * Fails without: any test of an allocation, or any step that takes back what
+ * was done before one that failed.
+ */
+static void failed_allocation_changes_nothing(struct kunit *test)
+{
+	enum { SWEEPS = 10 };
+	const struct ek_op *op = test->param_value;
+	struct ek_fixture *fixture = test->priv;
+	struct ek_dir *sys = ek_create(test, fixture->events, "sys");
+	unsigned int failed = 0;
+
+	ek_save_owners(test);
+	ek_failing_begin(test);
+	for (int i = 0; i < SWEEPS && failed < op->least; i++)
+		failed = max(failed, ek_fail_each(test, op, sys));
+	if (!IS_ENABLED(CONFIG_DEBUG_OBJECTS))
+		KUNIT_EXPECT_GE_MSG(test, failed, op->least, "%s", op->name);
+}
+
+/*
+ * DEBUG_OBJECTS takes memory for what call_rcu() is given, and does without: there
+ * the case shows only that a removal does, too.
+ */
+static bool ek_allocated_nothing(void)
+{
+	bool left = ek_fail_end();
+
+	return left || IS_ENABLED(CONFIG_DEBUG_OBJECTS);
 }
 
 /* Fails without: a removal, and a last put, that take no memory. */
@@ -2888,15 +3285,15 @@ static void removal_allocates_nothing(struct kunit *test)
 
 	ek_fail_nth(1);
 	ek_remove(event);
-	KUNIT_EXPECT_TRUE(test, ek_fail_end());
+	KUNIT_EXPECT_TRUE(test, ek_allocated_nothing());
 	KUNIT_EXPECT_TRUE(test, ek_is_unreleased(event));
 	ek_fail_nth(1);
 	path_put(&path);
-	KUNIT_EXPECT_TRUE(test, ek_fail_end());
+	KUNIT_EXPECT_TRUE(test, ek_allocated_nothing());
 	KUNIT_EXPECT_TRUE(test, ek_is_released(event));
 	ek_fail_nth(1);
 	eventfs_remove_events_dir(sys->node);
-	KUNIT_EXPECT_TRUE(test, ek_fail_end());
+	KUNIT_EXPECT_TRUE(test, ek_allocated_nothing());
 	fixture->events = NULL;
 	KUNIT_EXPECT_TRUE(test, ek_is_released(sys));
 	KUNIT_EXPECT_EQ(test, ek_inodes(test), 0);
@@ -2963,11 +3360,16 @@ static void node_outlives_its_last_put(struct kunit *test)
 /* Asks about what @path is, as a walk under RCU may, when it is told to go on. */
 static void ek_ask(struct ek_work *work, int (*ask)(const struct path *path))
 {
+	/* Pairs with ek_answers(), which sets @path before. */
 	while (!smp_load_acquire(&work->stop))
 		cond_resched();
 	guard(rcu)();
-	guard(preempt)();
+	/* Under PREEMPT_RT a spinlock sleeps, and i_lock is one. */
+	if (!IS_ENABLED(CONFIG_PREEMPT_RT))
+		preempt_disable();
 	work->error = ask(&work->path);
+	if (!IS_ENABLED(CONFIG_PREEMPT_RT))
+		preempt_enable();
 }
 
 static int ek_getattr(const struct path *path)
@@ -3610,6 +4012,7 @@ static struct kunit_case ek_cases[] = {
 	KUNIT_CASE(miss_is_cached),
 	KUNIT_CASE(miss_does_not_hide_new_name),
 	KUNIT_CASE(miss_is_checked_after_each_creation),
+	KUNIT_CASE(miss_of_any_other_generation_is_refused),
 	KUNIT_CASE(declined_name_is_not_cached),
 	KUNIT_CASE(deleted_name_is_gone),
 	KUNIT_CASE(recreated_name_is_another),
@@ -3621,6 +4024,7 @@ static struct kunit_case ek_cases[] = {
 	KUNIT_CASE(removed_while_a_file_is_open),
 	KUNIT_CASE(removed_while_a_directory_is_open),
 	KUNIT_CASE(removal_waits_for_lookup),
+	KUNIT_CASE(removal_waits_for_all),
 	KUNIT_CASE(removal_waits_for_lookup_below),
 	KUNIT_CASE(removal_waits_for_listing),
 	KUNIT_CASE(removal_drops_what_is_below_a_stale_name),
@@ -3644,13 +4048,19 @@ static struct kunit_case ek_cases[] = {
 	KUNIT_CASE(position_belongs_to_an_entry),
 	KUNIT_CASE(what_stands_is_listed_once),
 	KUNIT_CASE(inode_numbers_are_unique_and_listed),
+	KUNIT_CASE(ids_start_over_at_the_end),
+	KUNIT_CASE(next_id_never_steps_back),
 	KUNIT_CASE(unseen_directory_has_no_id),
 	KUNIT_CASE(names_of_equal_hash_are_told_apart),
 	KUNIT_CASE(names_of_equal_hash_are_limited),
+	KUNIT_CASE(last_positions_are_served),
 	KUNIT_CASE_SLOW(many_children_are_served),
 	KUNIT_CASE(attributes_survive_reclaim),
+	KUNIT_CASE(set_times_stay_in_range),
 	KUNIT_CASE(truncation_changes_nothing),
 	KUNIT_CASE(owner_follows_the_mount_until_set),
+	KUNIT_CASE(owner_of_any_other_reset_is_void),
+	KUNIT_CASE(owner_is_right_when_the_counts_wrap),
 	KUNIT_CASE(permission_follows_the_owner),
 	KUNIT_CASE(static_owner_follows_the_mount_until_set),
 	KUNIT_CASE(instances_have_an_owner_of_their_own),
