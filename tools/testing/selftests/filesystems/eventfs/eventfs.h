@@ -9,9 +9,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <limits.h>
 #include <linux/magic.h>
+#include <linux/membarrier.h>
 #include <linux/types.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +25,7 @@
 #include <sys/statfs.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #define TRACING		"/sys/kernel/tracing"
@@ -31,8 +35,18 @@
 /* All that the tests create has a name that starts so. */
 #define PREFIX		"eventfs_st"
 
+#define PATIENCE	60	/* seconds until something counts as hanging */
 #define NR_STANDING	4	/* events that stand throughout a test */
 #define DEFAULT_ROUNDS	16
+
+#ifndef FSOPEN_CLOEXEC	/* a C library without the calls of this mount API */
+#define FSOPEN_CLOEXEC		1
+#define FSMOUNT_CLOEXEC		1
+#define FSCONFIG_SET_STRING	1
+#define FSCONFIG_CMD_CREATE	6
+#endif
+
+#define ARRAY_LEN(array)	(sizeof(array) / sizeof(*(array)))
 
 /* Room for one short entry of getdents64(), and for one of any length */
 #define SMALL_BUFFER	40
@@ -70,9 +84,23 @@ static const struct kind synthetic_kind = {
 	.name_max	= NAME_MAX,
 };
 
+static const struct kind user_kind = {
+	.group		= "user_events",
+	.add		= "u:%s",
+	.interface	= TRACING "/user_events_data",
+};
+
 /*
  * Small things
  */
+
+static inline double now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec + ts.tv_nsec / 1e9;
+}
 
 /* EVENTFS_ROUNDS sets how often a name comes and goes in a test with threads. */
 static inline unsigned int nr_rounds(void)
@@ -262,21 +290,127 @@ static inline const char *notices(int fd, char *text, size_t size)
 }
 
 /*
+ * Mounts
+ */
+
+/* What one process mounts is nobody else's, and gone when it ends. */
+static inline int mount_privately(void)
+{
+	if (unshare(CLONE_NEWNS))
+		return errno;
+	return mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ? errno : 0;
+}
+
+/* A mount that has no place: it is there as long as its descriptor is open. */
+static inline int mount_nowhere(const char *type, const char *uid, const char *gid, int *fd)
+{
+	int fs = syscall(SYS_fsopen, type, FSOPEN_CLOEXEC);
+	int error = 0;
+
+	*fd = -1;
+	if (fs < 0)
+		return errno;
+	if ((uid && syscall(SYS_fsconfig, fs, FSCONFIG_SET_STRING, "uid", uid, 0)) ||
+	    (gid && syscall(SYS_fsconfig, fs, FSCONFIG_SET_STRING, "gid", gid, 0)) ||
+	    syscall(SYS_fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0))
+		error = errno;
+	if (!error) {
+		*fd = syscall(SYS_fsmount, fs, FSMOUNT_CLOEXEC, 0);
+		error = *fd < 0 ? errno : 0;
+	}
+	close(fs);
+	return error;
+}
+
+/*
  * Owners
  */
 
-static inline int remount(uid_t uid, gid_t gid)
+/* Without options nothing changes, but the VFS drops all that is cached and unused. */
+static inline int remount_with(const char *options)
 {
 	struct statvfs st;
-	char options[64];
 
 	if (statvfs(TRACING, &st))
 		return errno;
-	snprintf(options, sizeof(options), "uid=%u,gid=%u", uid, gid);
 	/* The flags of statvfs() have the values of those of mount(). */
 	return mount(NULL, TRACING, NULL, MS_REMOUNT |
 		     (st.f_flag & (MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RELATIME)),
 		     options) ? errno : 0;
+}
+
+static inline int remount(uid_t uid, gid_t gid)
+{
+	char options[64];
+
+	snprintf(options, sizeof(options), "uid=%u,gid=%u", uid, gid);
+	return remount_with(options);
+}
+
+/* From here on as this user in this group, and in no other. */
+static inline int become(uid_t uid, gid_t gid)
+{
+	if (setgroups(0, NULL) || setresgid(-1, gid, -1) || setresuid(-1, uid, -1))
+		return errno;
+	return 0;
+}
+
+static inline int become_root(void)
+{
+	return setresuid(-1, 0, -1) || setresgid(-1, 0, -1) ? errno : 0;
+}
+
+/*
+ * Slab caches
+ */
+
+static const char * const slab_names[] = { "eventfs_inode", "tracefs_inode_cache" };
+
+#define NR_SLABS	ARRAY_LEN(slab_names)
+
+/* Objects in use, or -1 if the kernel does not tell */
+static inline long slab_count(const char *name)
+{
+	char line[512], format[64];
+	long count = -1;
+	char path[PATH_MAX];
+	FILE *file;
+
+	/* Brings the objects home that CPUs keep to themselves, free but counted. */
+	snprintf(path, sizeof(path), "/sys/kernel/slab/%s/shrink", name);
+	if (write_text(path, "1"))
+		return -1;
+	file = fopen("/proc/slabinfo", "re");
+	if (!file)
+		return -1;
+	snprintf(format, sizeof(format), "%s %%ld ", name);
+	while (count < 0 && fgets(line, sizeof(line), file)) {
+		if (sscanf(line, format, &count) != 1)
+			count = -1;
+	}
+	fclose(file);
+	return count;
+}
+
+/*
+ * Waits until no more than @limit are in use: memory comes back after a grace
+ * period, whose end nobody tells.
+ */
+static inline long slab_settle(const char *name, long limit)
+{
+	double deadline = now() + PATIENCE;
+	long count;
+
+	while ((count = slab_count(name)) > limit && now() < deadline)
+		usleep(10000);
+	return count;
+}
+
+/* Lets all that was freed before come home, as far as one can wait for it. */
+static inline void slab_flush(void)
+{
+	for (int i = 0; i < 3; i++)
+		syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0);
 }
 
 /*

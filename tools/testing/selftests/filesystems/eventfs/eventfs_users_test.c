@@ -7,7 +7,6 @@
  * a table, with the reason. Nothing races here: eventfs_test.c has that.
  */
 #define _GNU_SOURCE
-#include <grp.h>
 #include <linux/userfaultfd.h>
 #include <poll.h>
 #include <pthread.h>
@@ -38,25 +37,10 @@
 #define SOMEBODY	1001
 #define SOMEBODY_ELSE	1002
 
-#ifndef FSOPEN_CLOEXEC	/* a C library without the calls of this mount API */
-#define FSOPEN_CLOEXEC		1
-#define FSMOUNT_CLOEXEC		1
-#define FSCONFIG_SET_STRING	1
-#define FSCONFIG_CMD_CREATE	6
-#endif
-
-#define ARRAY_LEN(array)	(sizeof(array) / sizeof(*(array)))
-
 /* All but this one come and go in the group of their own that EVENT is in. */
 static const struct kind other_kind = {
 	.group		= PREFIX "_g",
 	.add		= "p:" PREFIX "_g/%s vfs_read",
-};
-
-static const struct kind user_kind = {
-	.group		= "user_events",
-	.add		= "u:%s",
-	.interface	= TRACING "/user_events_data",
 };
 
 /*
@@ -67,48 +51,6 @@ static const struct kind user_kind = {
 static void tick(void)
 {
 	usleep(25000);
-}
-
-/* What one process mounts is nobody else's, and gone when it ends. */
-static int mount_privately(void)
-{
-	if (unshare(CLONE_NEWNS))
-		return errno;
-	return mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ? errno : 0;
-}
-
-/* A mount that has no place: it is there as long as its descriptor is open. */
-static int mount_nowhere(const char *type, const char *uid, const char *gid, int *fd)
-{
-	int fs = syscall(SYS_fsopen, type, FSOPEN_CLOEXEC);
-	int error = 0;
-
-	*fd = -1;
-	if (fs < 0)
-		return errno;
-	if ((uid && syscall(SYS_fsconfig, fs, FSCONFIG_SET_STRING, "uid", uid, 0)) ||
-	    (gid && syscall(SYS_fsconfig, fs, FSCONFIG_SET_STRING, "gid", gid, 0)) ||
-	    syscall(SYS_fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0))
-		error = errno;
-	if (!error) {
-		*fd = syscall(SYS_fsmount, fs, FSMOUNT_CLOEXEC, 0);
-		error = *fd < 0 ? errno : 0;
-	}
-	close(fs);
-	return error;
-}
-
-/* From here on as this user in this group, and in no other. */
-static int become(uid_t uid, gid_t gid)
-{
-	if (setgroups(0, NULL) || setresgid(-1, gid, -1) || setresuid(-1, uid, -1))
-		return errno;
-	return 0;
-}
-
-static int become_root(void)
-{
-	return setresuid(-1, 0, -1) || setresgid(-1, 0, -1) ? errno : 0;
 }
 
 /*
@@ -622,12 +564,15 @@ TEST_F_TIMEOUT(users, open_flags_mean_what_they_mean_on_tmpfs, TEST_SECONDS)
 		{ GROUP,	"filter" },
 		{ INSTANCE,	"tracing_on" },
 	};
-	const char *names[] = { NULL, NULL, ".", "missing", "missing/", "missing/x" };
 	char below[64];
 	struct stat st;
 	int dir, tmpfs, error;
 
 	for (size_t c = 0; c < ARRAY_LEN(cases); c++) {
+		const char * const names[] = {
+			cases[c].file, below, ".", "missing", "missing/", "missing/x",
+		};
+
 		error = tmpfs_make("dir", &tmpfs);
 		if (error == ENOSYS)
 			SKIP(return, "no fsopen()");
@@ -638,8 +583,6 @@ TEST_F_TIMEOUT(users, open_flags_mean_what_they_mean_on_tmpfs, TEST_SECONDS)
 		ASSERT_EQ(0, fstatat(dir, cases[c].file, &st, 0));
 		ASSERT_EQ(0, make_file(tmpfs, cases[c].file, st.st_mode & 07777));
 		snprintf(below, sizeof(below), "%s/", cases[c].file);
-		names[0] = cases[c].file;
-		names[1] = below;
 		for (size_t n = 0; n < ARRAY_LEN(names); n++) {
 			EXPECT_STREQ("", compare_opens(dir, tmpfs, names[n]))
 				TH_LOG("in %s", cases[c].dir);
@@ -907,7 +850,7 @@ static const char *proc_link(const char *format, int number)
 }
 
 /* The number after @key in a file of /proc, or -1 */
-static long long fdinfo(int fd, const char *key)
+static long long fdinfo_of(int fd, const char *key)
 {
 	char path[64], line[256];
 	long long value = -1;
@@ -935,7 +878,7 @@ static const char *mounted(const char *place)
 	root[0] = 0;
 	while (file && fgets(line, sizeof(line), file)) {
 		if (sscanf(line, "%*d %*d %*s %4095s %4095s", seen, at) == 2 && !strcmp(at, place))
-			strcpy(root, seen);
+			snprintf(root, sizeof(root), "%s", seen);
 	}
 	if (file)
 		fclose(file);
@@ -969,12 +912,12 @@ TEST_F_TIMEOUT(users, proc_tells_of_what_was_removed, TEST_SECONDS)
 			     proc_link("/proc/self/fd/%d", file));
 		EXPECT_STREQ(EVENTS "/" PREFIX "_g (deleted)",
 			     proc_link("/proc/self/fd/%d", group));
-		EXPECT_EQ(1, fdinfo(file, "pos"));
+		EXPECT_EQ(1, fdinfo_of(file, "pos"));
 		ASSERT_EQ(0, fstat(file, &st));
-		EXPECT_EQ((long long)st.st_ino, fdinfo(file, "ino"));
+		EXPECT_EQ((long long)st.st_ino, fdinfo_of(file, "ino"));
 		EXPECT_EQ(0UL, st.st_nlink);
 		ASSERT_EQ(0, fstat(event, &st));
-		EXPECT_EQ((long long)st.st_ino, fdinfo(event, "ino"));
+		EXPECT_EQ((long long)st.st_ino, fdinfo_of(event, "ino"));
 		EXPECT_EQ(0UL, st.st_nlink);
 		/* The same name is another event, and nothing of the old one. */
 		if (!again) {
@@ -1566,7 +1509,7 @@ FIXTURE_TEARDOWN_PARENT(listing)
  */
 static int next_entry(const struct abi *abi, int fd, struct entry *entry)
 {
-	char buffer[320] __attribute__((aligned(8)));
+	uint64_t buffer[40];	/* aligned, and 320 bytes */
 	long got = -1;
 
 	errno = EINVAL;
@@ -1614,6 +1557,7 @@ static const char *compare_positions(const struct abi *abi, int fd,
 	for (int i = nr; i >= 0; i--) {
 		unsigned long long position = i ? entries[i - 1].off : 0;
 		int next = i, got;
+		bool more;
 
 		while (next < nr && gone[next])
 			next++;
@@ -1623,7 +1567,8 @@ static const char *compare_positions(const struct abi *abi, int fd,
 			return wrong;
 		}
 		got = next_entry(abi, fd, &entry);
-		if (got == (next < nr) &&
+		more = next < nr;
+		if (got == more &&
 		    (!got || (!strcmp(entry.name, entries[next].name) &&
 			      entry.ino == entries[next].ino &&
 			      entry.type == entries[next].type &&
@@ -1631,7 +1576,7 @@ static const char *compare_positions(const struct abi *abi, int fd,
 			continue;
 		snprintf(wrong, sizeof(wrong), "at %llu is %s, not %s", position,
 			 got > 0 ? entry.name : got ? strerror(errno) : "the end",
-			 next < nr ? entries[next].name : "the end");
+			 more ? entries[next].name : "the end");
 		return wrong;
 	}
 	return "";

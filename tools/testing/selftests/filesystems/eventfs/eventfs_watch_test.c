@@ -308,6 +308,33 @@ TEST_F_TIMEOUT(watch, inotify_tells_of_systems, TEST_SECONDS)
 	}
 }
 
+/* A file of an event goes when nobody has it open any more, as an unlinked one does. */
+TEST_F_TIMEOUT(watch, inotify_tells_of_a_file_that_goes, TEST_SECONDS)
+{
+	char text[256];
+	int file = -1;
+	int fd;
+
+	event_path(self->event, self->kind, EVENT, "enable");
+	for (int held = 0; held < 2; held++) {
+		ASSERT_EQ(0, create_event(self->kind, EVENT));
+		fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+		ASSERT_LE(0, fd);
+		ASSERT_LE(0, inotify_add_watch(fd, self->event, IN_DELETE_SELF));
+		if (held)
+			ASSERT_EQ(0, open_path(self->event, O_PATH, &file));
+
+		ASSERT_EQ(0, remove_event(self->kind, EVENT));
+		if (held) {
+			EXPECT_STREQ("", notices(fd, text, sizeof(text)));
+			close(file);
+		}
+		/* The nameless one is inotify's own: the watch has ended. */
+		EXPECT_STREQ("delete_self;;", notices(fd, text, sizeof(text)));
+		close(fd);
+	}
+}
+
 /* All that goes with an instance is told to who watches it, "events" too. */
 TEST_F_TIMEOUT(watch, inotify_tells_what_goes_with_an_instance, TEST_SECONDS)
 {
@@ -373,10 +400,10 @@ static void read_info(const struct fanotify_event_info_fid *info, struct told *t
 
 	switch (info->hdr.info_type) {
 	case FAN_EVENT_INFO_TYPE_DFID_NAME:
-		snprintf(told->name, sizeof(told->name), "%s",
-			 (const char *)handle->f_handle + handle->handle_bytes);
-		/* fallthrough */
 	case FAN_EVENT_INFO_TYPE_DFID:
+		if (info->hdr.info_type == FAN_EVENT_INFO_TYPE_DFID_NAME)
+			snprintf(told->name, sizeof(told->name), "%s",
+				 (const char *)handle->f_handle + handle->handle_bytes);
 		told->has_dir = true;
 		told->dir_fits = same_handle(dir, handle);
 		break;

@@ -1,0 +1,838 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Tests with allocations that fail
+ *
+ * Each operation is done again and again, with its first allocation failing, then
+ * its second, until it has no more: fail-nth of /proc makes the kernel do that, for
+ * this thread alone. It either does without that memory or ends with a clean error
+ * and nothing changed, and it works the next time.
+ *
+ * Of an operation with many allocations, such as the creation of an instance,
+ * EVENTFS_FAULTS of them fail (0: all), spread evenly.
+ */
+#define _GNU_SOURCE
+#include <stdarg.h>
+#include <sys/inotify.h>
+#include <sys/mman.h>
+
+#include "../../kselftest_harness.h"
+#include "eventfs.h"
+
+#define GROUP		EVENTS "/" PREFIX
+#define EVENT		GROUP "/" PREFIX "_s0"
+#define INSTANCE_GROUP	INSTANCES "/" PREFIX "/events/" PREFIX
+
+/* What comes and goes here */
+#define NEW		PREFIX "_f"
+#define NEW_EVENT	GROUP "/" NEW
+#define NEW_GROUP	EVENTS "/" PREFIX "_g"
+#define NEW_INSTANCE	INSTANCES "/" NEW
+
+#define FAILSLAB	"/sys/kernel/debug/failslab"
+#define FAIL_PAGES	"/sys/kernel/debug/fail_page_alloc"
+#define FAIL_NTH	"/proc/thread-self/fail-nth"
+
+#define NEVER		1000000000U	/* more allocations than anything makes */
+#define DEFAULT_FAULTS	200
+#define SLOW_FAULTS	16	/* of what takes a second each time */
+#define TEST_SECONDS	900	/* until the harness ends a test that hangs */
+
+/* A second owner, and a time that nothing has by itself */
+#define UID		11
+#define GID		22
+#define SET_TIME	1000000000
+
+static const struct kind other_kind = {
+	.group		= PREFIX "_g",
+	.add		= "p:" PREFIX "_g/%s vfs_read",
+};
+
+static struct stat root;	/* of the mount, to restore its owner */
+
+/*
+ * What the tree looks like
+ */
+
+struct picture {
+	size_t at;
+	char text[1 << 16];
+};
+
+static void note(struct picture *picture, const char *format, ...)
+{
+	size_t room = sizeof(picture->text) - picture->at;
+	va_list args;
+	int len;
+
+	va_start(args, format);
+	len = vsnprintf(picture->text + picture->at, room, format, args);
+	va_end(args);
+	picture->at += (size_t)len < room ? (size_t)len : room - 1;
+}
+
+/* Without its number and its times, which another one of its name does not share. */
+static void draw_object(struct picture *picture, const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st)) {
+		note(picture, "%s: %s\n", path, strerror(errno));
+		return;
+	}
+	note(picture, "%s: mode %o, owner %u:%u, %lu links%s\n", path, st.st_mode, st.st_uid,
+	     st.st_gid, (unsigned long)st.st_nlink,
+	     st.st_mtim.tv_sec == SET_TIME ? ", set time" : "");
+}
+
+static void draw_directory(struct picture *picture, const char *path)
+{
+	const struct dirent64 *entry;
+	char name[PATH_MAX];
+	struct lister lister;
+	int error;
+
+	draw_object(picture, path);
+	if (lister_open(&lister, path, sizeof(lister.buffer)))
+		return;
+	while (!(error = lister_next(&lister, &entry)) && entry) {
+		snprintf(name, sizeof(name), "%s/%s", path, entry->d_name);
+		draw_object(picture, name);
+	}
+	if (error)
+		note(picture, "%s: listing: %s\n", path, strerror(error));
+	close(lister.fd);
+}
+
+static void draw_text(struct picture *picture, const char *path)
+{
+	char text[4096];
+	ssize_t got;
+	int fd;
+
+	if (open_path(path, O_RDONLY, &fd))
+		return;
+	while ((got = read(fd, text, sizeof(text))) > 0)
+		note(picture, "%.*s", (int)got, text);
+	close(fd);
+}
+
+static void draw(struct picture *picture)
+{
+	static const char * const directories[] = {
+		GROUP, EVENT, NEW_EVENT, NEW_GROUP, NEW_GROUP "/" NEW,
+		EVENTS "/synthetic", EVENTS "/user_events",
+		INSTANCES, INSTANCE_GROUP, INSTANCE_GROUP "/" NEW,
+		NEW_INSTANCE, NEW_INSTANCE "/events/" PREFIX,
+	};
+
+	picture->at = 0;
+	draw_object(picture, TRACING);
+	for (size_t i = 0; i < ARRAY_LEN(directories); i++)
+		draw_directory(picture, directories[i]);
+	draw_text(picture, TRACING "/dynamic_events");
+}
+
+/* The first line in which two pictures differ, or "" */
+static const char *difference(const struct picture *a, const struct picture *b)
+{
+	const char *line = a->text, *p = a->text, *q = b->text;
+	static char text[1024];
+
+	for (; *p && *p == *q; p++, q++) {
+		if (*p == '\n')
+			line = p + 1;
+	}
+	if (*p == *q)
+		return "";
+	snprintf(text, sizeof(text), "\"%.*s\", now \"%.*s\"",
+		 (int)strcspn(line, "\n"), line,
+		 (int)strcspn(b->text + (line - a->text), "\n"), b->text + (line - a->text));
+	return text;
+}
+
+/*
+ * The tracing core does without the directory of an event if it can not be made,
+ * and says so in the log. What there is of directories has to be whole.
+ */
+
+static int list_names(const char *path, struct picture *names)
+{
+	const struct dirent64 *entry;
+	struct lister lister;
+	int error;
+
+	names->at = 0;
+	error = lister_open(&lister, path, sizeof(lister.buffer));
+	if (error)
+		return error;
+	while (!(error = lister_next(&lister, &entry)) && entry)
+		note(names, "%s\n", entry->d_name);
+	close(lister.fd);
+	return error;
+}
+
+/* Return: 0 if @path has the files of @like, or is not there at all */
+static int whole_directory(const char *like, const char *path)
+{
+	static struct picture expected, seen;
+	int error;
+
+	error = list_names(like, &expected);
+	if (error)
+		return error;
+	error = list_names(path, &seen);
+	if (error)
+		return error == ENOENT ? 0 : error;
+	return *difference(&expected, &seen) ? EILSEQ : 0;
+}
+
+static int whole_event(void)
+{
+	return whole_directory(EVENT, NEW_EVENT) ?:
+	       whole_directory(INSTANCE_GROUP "/" PREFIX "_s0", INSTANCE_GROUP "/" NEW);
+}
+
+static int whole_first_event(void)
+{
+	return whole_directory(EVENT, NEW_GROUP "/" NEW);
+}
+
+static int whole_synthetic_event(void)
+{
+	return whole_directory(EVENTS "/synthetic/" PREFIX "_y", EVENTS "/synthetic/" NEW);
+}
+
+static int whole_user_event(void)
+{
+	return whole_directory(EVENTS "/user_events/" PREFIX "_y", EVENTS "/user_events/" NEW);
+}
+
+/* Calls fn(name) for each directory in @path that is one of events. */
+static int visit_directories(const char *path, int (*fn)(const char *name))
+{
+	const struct dirent64 *entry;
+	char name[PATH_MAX];
+	struct lister lister;
+	int error;
+
+	error = lister_open(&lister, path, sizeof(lister.buffer));
+	if (error)
+		return error;
+	while (!(error = lister_next(&lister, &entry)) && entry) {
+		if (entry->d_type != DT_DIR || is_dots(entry))
+			continue;
+		snprintf(name, sizeof(name), "%s/%s", path, entry->d_name);
+		error = fn(name);
+		if (error)
+			break;
+	}
+	close(lister.fd);
+	return error;
+}
+
+/* One of the new instance, compared with the same one of the top level */
+static int whole_instance_event(const char *path)
+{
+	char like[PATH_MAX];
+
+	snprintf(like, sizeof(like), EVENTS "%s", path + strlen(NEW_INSTANCE "/events"));
+	return whole_directory(like, path);
+}
+
+static int whole_instance_system(const char *path)
+{
+	return visit_directories(path, whole_instance_event);
+}
+
+static int whole_instance(void)
+{
+	int error = visit_directories(NEW_INSTANCE "/events", whole_instance_system);
+
+	return error == ENOENT ? 0 : error;
+}
+
+/*
+ * Operations. None of these takes memory of its own, which might fail as well.
+ */
+
+static int nothing(void)
+{
+	return 0;
+}
+
+static int do_stat_directory(void)
+{
+	return stat_path(EVENT);
+}
+
+static int do_stat_file(void)
+{
+	return stat_path(EVENT "/format");
+}
+
+static int do_stat_below_instance(void)
+{
+	return stat_path(INSTANCE_GROUP "/" PREFIX "_s0/id");
+}
+
+static int do_stat_missing(void)
+{
+	int error = stat_path(EVENT "/missing");
+
+	return error == ENOENT ? 0 : error ?: EEXIST;
+}
+
+static int do_read(void)
+{
+	return open_and_read(EVENT "/format") ?: open_and_read(EVENT "/enable");
+}
+
+static int do_list(void)
+{
+	const struct dirent64 *entry;
+	struct lister lister;
+	int error;
+
+	error = lister_open(&lister, GROUP, sizeof(lister.buffer));
+	if (error)
+		return error;
+	while (!(error = lister_next(&lister, &entry)) && entry)
+		;
+	close(lister.fd);
+	return error;
+}
+
+static int watch_fd = -1;
+static int watch = -1;
+
+static int make_watch_fd(void)
+{
+	if (watch_fd < 0)
+		watch_fd = inotify_init1(IN_CLOEXEC);
+	return watch_fd < 0 ? errno : 0;
+}
+
+static int do_watch(void)
+{
+	watch = inotify_add_watch(watch_fd, EVENT, IN_ALL_EVENTS);
+	return watch < 0 ? errno : 0;
+}
+
+static int end_watch(void)
+{
+	return inotify_rm_watch(watch_fd, watch) ? errno : 0;
+}
+
+static int do_create(void)
+{
+	return create_event(&kprobe_kind, NEW);
+}
+
+static int do_remove(void)
+{
+	return remove_event(&kprobe_kind, NEW);
+}
+
+static int do_create_first(void)
+{
+	return create_event(&other_kind, NEW);
+}
+
+static int do_remove_last(void)
+{
+	return remove_event(&other_kind, NEW);
+}
+
+static int do_create_synthetic(void)
+{
+	return create_event(&synthetic_kind, NEW);
+}
+
+static int do_remove_synthetic(void)
+{
+	return remove_event(&synthetic_kind, NEW);
+}
+
+static int do_create_user(void)
+{
+	return create_event(&user_kind, NEW);
+}
+
+static int do_remove_user(void)
+{
+	return remove_event(&user_kind, NEW);
+}
+
+static int do_mkdir(void)
+{
+	return mkdir(NEW_INSTANCE, 0750) ? errno : 0;
+}
+
+static int do_rmdir(void)
+{
+	return rmdir(NEW_INSTANCE) ? errno : 0;
+}
+
+/* One that nobody has looked at, and of which nothing was ever set */
+static int make_new(void)
+{
+	return stat_path(NEW_EVENT) ? do_create() : do_remove() ?: do_create();
+}
+
+/* One that is there is another each time: what was done to it goes with it. */
+static int make_new_group(void)
+{
+	return stat_path(NEW_GROUP) ? do_create_first() : 0;
+}
+
+static int make_new_instance(void)
+{
+	return stat_path(NEW_INSTANCE) ? do_mkdir() : 0;
+}
+
+static int do_chmod_directory(void)
+{
+	return chmod(NEW_EVENT, 0711) ? errno : 0;
+}
+
+static int do_chmod_file(void)
+{
+	return chmod(NEW_EVENT "/enable", 0604) ? errno : 0;
+}
+
+static int do_chown_directory(void)
+{
+	return chown(NEW_EVENT, UID, GID) ? errno : 0;
+}
+
+static int do_chown_file(void)
+{
+	return chown(NEW_EVENT "/enable", UID, GID) ? errno : 0;
+}
+
+static int do_touch_directory(void)
+{
+	static const struct timespec times[2] = { { SET_TIME, 0 }, { SET_TIME, 0 } };
+
+	return utimensat(AT_FDCWD, NEW_EVENT, times, 0) ? errno : 0;
+}
+
+static int do_touch_file(void)
+{
+	static const struct timespec times[2] = { { SET_TIME, 0 }, { SET_TIME, 0 } };
+
+	return utimensat(AT_FDCWD, NEW_EVENT "/enable", times, 0) ? errno : 0;
+}
+
+static int do_chown_root(void)
+{
+	return chown(TRACING, UID, GID) ? errno : 0;
+}
+
+static int do_chown_instances(void)
+{
+	return chown(INSTANCES, UID, GID) ? errno : 0;
+}
+
+static int restore_owners(void)
+{
+	return remount(root.st_uid, root.st_gid);
+}
+
+static int do_remount(void)
+{
+	return remount(UID, GID);
+}
+
+static int do_mount(void)
+{
+	int error, fd;
+
+	error = mount_nowhere("tracefs", NULL, NULL, &fd);
+	close(fd);
+	return error;
+}
+
+static int do_mount_with_options(void)
+{
+	int error, fd;
+
+	/* UID and GID */
+	error = mount_nowhere("tracefs", "11", "22", &fd);
+	close(fd);
+	return error;
+}
+
+/*
+ * Fixture
+ */
+
+/* Every allocation may fail, and without a word in the log. */
+static const struct setting {
+	const char *path;
+	const char *value;
+} settings[] = {
+	{ FAILSLAB "/ignore-gfp-wait",		"N" },
+	{ FAILSLAB "/cache-filter",		"N" },
+	{ FAILSLAB "/verbose",			"0" },
+	/* From here on of what a kernel may not have */
+	{ FAIL_PAGES "/ignore-gfp-wait",	"N" },
+	{ FAIL_PAGES "/ignore-gfp-highmem",	"N" },
+	{ FAIL_PAGES "/min-order",		"0" },
+	{ FAIL_PAGES "/verbose",		"0" },
+};
+
+static int read_setting(const char *path, char value[16])
+{
+	ssize_t got = -1;
+	int error, fd;
+
+	error = open_path(path, O_RDONLY, &fd);
+	if (error)
+		return error;
+	got = read(fd, value, 15);
+	close(fd);
+	if (got < 0)
+		return EIO;
+	value[got] = 0;
+	value[strcspn(value, "\n")] = 0;
+	return 0;
+}
+
+static const char *cannot_fail(void)
+{
+	if (access(FAIL_NTH, W_OK))
+		return "no " FAIL_NTH;
+	return access(FAILSLAB, X_OK) ? "no " FAILSLAB : NULL;
+}
+
+FIXTURE(fault)
+{
+	char saved[ARRAY_LEN(settings)][16];
+	struct stat root;
+	int fail_nth;
+};
+
+/**
+ * struct - what is done, again and again
+ * @prepare: before each time. Return: 0 or an errno, as all of these
+ * @call: does it
+ * @undo: takes it back
+ * @whole: of what changes without an error something may be missing, but what
+ *	there is has to be whole; NULL: nothing may
+ * @halfway: an error may come when all is done
+ * @errors: what it may end with, beside ENOMEM
+ * @least: with how many faults it has to end so
+ * @slow: takes long
+ */
+FIXTURE_VARIANT(fault)
+{
+	int (*prepare)(void);
+	int (*call)(void);
+	int (*undo)(void);
+	int (*whole)(void);
+	bool halfway;
+	int errors[3];
+	unsigned int least;
+	bool slow;
+};
+
+FIXTURE_VARIANT_ADD(fault, stat_directory) {
+	.prepare = nothing, .call = do_stat_directory, .undo = nothing, .least = 4,
+};
+
+FIXTURE_VARIANT_ADD(fault, stat_file) {
+	.prepare = nothing, .call = do_stat_file, .undo = nothing, .least = 4,
+};
+
+FIXTURE_VARIANT_ADD(fault, stat_below_instance) {
+	.prepare = nothing, .call = do_stat_below_instance, .undo = nothing, .least = 4,
+};
+
+FIXTURE_VARIANT_ADD(fault, stat_missing) {
+	.prepare = nothing, .call = do_stat_missing, .undo = nothing, .least = 4,
+};
+
+FIXTURE_VARIANT_ADD(fault, open_and_read) {
+	.prepare = nothing, .call = do_read, .undo = nothing, .least = 4,
+};
+
+FIXTURE_VARIANT_ADD(fault, list) {
+	.prepare = make_new, .call = do_list, .undo = nothing, .least = 2,
+};
+
+FIXTURE_VARIANT_ADD(fault, watch) {
+	.prepare = make_watch_fd, .call = do_watch, .undo = end_watch, .least = 4,
+};
+
+FIXTURE_VARIANT_ADD(fault, create_event) {
+	.prepare = nothing, .call = do_create, .undo = do_remove, .whole = whole_event,
+	.least = 4,
+};
+
+FIXTURE_VARIANT_ADD(fault, remove_event) {
+	.prepare = make_new, .call = do_remove, .undo = nothing, .least = 2,
+};
+
+FIXTURE_VARIANT_ADD(fault, create_first_event) {
+	.prepare = nothing, .call = do_create_first, .undo = do_remove_last,
+	.whole = whole_first_event, .least = 4,
+};
+
+FIXTURE_VARIANT_ADD(fault, remove_last_event) {
+	.prepare = make_new_group, .call = do_remove_last, .undo = nothing, .least = 2,
+};
+
+FIXTURE_VARIANT_ADD(fault, create_synthetic_event) {
+	.prepare = nothing, .call = do_create_synthetic, .undo = do_remove_synthetic,
+	.whole = whole_synthetic_event, .least = 4,
+};
+
+FIXTURE_VARIANT_ADD(fault, create_user_event) {
+	.prepare = nothing, .call = do_create_user, .undo = do_remove_user,
+	.whole = whole_user_event, .least = 4,
+};
+
+FIXTURE_VARIANT_ADD(fault, create_instance) {
+	.prepare = nothing, .call = do_mkdir, .undo = do_rmdir, .whole = whole_instance,
+	.least = 4, .slow = true,
+};
+
+FIXTURE_VARIANT_ADD(fault, remove_instance) {
+	.prepare = make_new_instance, .call = do_rmdir, .undo = nothing, .least = 1,
+	.slow = true,
+};
+
+FIXTURE_VARIANT_ADD(fault, chmod_directory) {
+	.prepare = make_new, .call = do_chmod_directory, .undo = nothing, .least = 4,
+};
+
+FIXTURE_VARIANT_ADD(fault, chmod_file) {
+	.prepare = make_new, .call = do_chmod_file, .undo = nothing, .least = 4,
+};
+
+FIXTURE_VARIANT_ADD(fault, chown_directory) {
+	.prepare = make_new, .call = do_chown_directory, .undo = nothing, .least = 4,
+};
+
+FIXTURE_VARIANT_ADD(fault, chown_file) {
+	.prepare = make_new, .call = do_chown_file, .undo = nothing, .least = 4,
+};
+
+FIXTURE_VARIANT_ADD(fault, touch_directory) {
+	.prepare = make_new, .call = do_touch_directory, .undo = nothing, .least = 4,
+};
+
+FIXTURE_VARIANT_ADD(fault, touch_file) {
+	.prepare = make_new, .call = do_touch_file, .undo = nothing, .least = 4,
+};
+
+FIXTURE_VARIANT_ADD(fault, chown_root) {
+	.prepare = nothing, .call = do_chown_root, .undo = restore_owners, .least = 2,
+};
+
+FIXTURE_VARIANT_ADD(fault, chown_instances) {
+	.prepare = nothing, .call = do_chown_instances, .undo = restore_owners, .least = 2,
+};
+
+FIXTURE_VARIANT_ADD(fault, remount) {
+	.prepare = nothing, .call = do_remount, .undo = restore_owners, .least = 2,
+};
+
+FIXTURE_VARIANT_ADD(fault, mount) {
+	.prepare = nothing, .call = do_mount, .undo = nothing, .least = 4,
+};
+
+/* The options belong to the file system, which has them before it has a place. */
+FIXTURE_VARIANT_ADD(fault, mount_with_options) {
+	.prepare = nothing, .call = do_mount_with_options, .undo = restore_owners,
+	.halfway = true, .least = 4,
+};
+
+static int tidy_all(void)
+{
+	char path[PATH_MAX];
+	int error;
+
+	error = tidy(&kprobe_kind);
+	error = remove_ours(group_path(path, &other_kind), &other_kind) ?: error;
+	error = remove_ours(group_path(path, &synthetic_kind), &synthetic_kind) ?: error;
+	return remove_ours(group_path(path, &user_kind), &user_kind) ?: error;
+}
+
+/* Beside what every test has, one of each kind that comes and goes */
+static int make_standing(void)
+{
+	return set_up(&kprobe_kind) ?:
+	       create_event(&synthetic_kind, PREFIX "_y") ?:
+	       create_event(&user_kind, PREFIX "_y");
+}
+
+FIXTURE_SETUP(fault)
+{
+	const char *why = cannot_run(&kprobe_kind) ?: cannot_run(&synthetic_kind) ?:
+			  cannot_run(&user_kind) ?: cannot_fail();
+
+	self->fail_nth = -1;
+	for (size_t i = 0; i < ARRAY_LEN(settings); i++)
+		self->saved[i][0] = 0;
+	if (why)
+		SKIP(return, "%s", why);
+	ASSERT_EQ(0, stat(TRACING, &self->root));
+	root = self->root;
+	ASSERT_EQ(0, tidy_all() ?: make_standing());
+	for (size_t i = 0; i < ARRAY_LEN(settings); i++) {
+		if (!strncmp(settings[i].path, FAIL_PAGES, strlen(FAIL_PAGES)) &&
+		    access(FAIL_PAGES, X_OK))
+			continue;
+		ASSERT_EQ(0, read_setting(settings[i].path, self->saved[i]));
+		ASSERT_EQ(0, write_text(settings[i].path, settings[i].value));
+	}
+	ASSERT_EQ(0, open_path(FAIL_NTH, O_RDWR, &self->fail_nth));
+}
+
+/* In the parent: what a test that was ended has left behind is taken back as well. */
+FIXTURE_TEARDOWN_PARENT(fault)
+{
+	for (size_t i = 0; i < ARRAY_LEN(settings); i++) {
+		if (self->saved[i][0])
+			EXPECT_EQ(0, write_text(settings[i].path, self->saved[i]));
+	}
+	EXPECT_EQ(0, tidy_all());
+	EXPECT_EQ(0, remount(self->root.st_uid, self->root.st_gid));
+}
+
+/*
+ * The test
+ */
+
+/* Return: 0 or an errno */
+static int set_fault(int fd, unsigned int nth)
+{
+	char text[16];
+	int len = snprintf(text, sizeof(text), "%u", nth);
+
+	return pwrite(fd, text, len, 0) == len ? 0 : errno;
+}
+
+/* How many allocations were left until the one that is to fail, 0 if it came */
+static unsigned int end_fault(int fd)
+{
+	char text[16] = "";
+
+	if (pread(fd, text, sizeof(text) - 1, 0) < 0 || set_fault(fd, 0))
+		return NEVER;
+	return strtoul(text, NULL, 10);
+}
+
+/* How many allocations are to fail, of an operation that makes @total */
+static unsigned int nr_faults(unsigned int total, bool slow)
+{
+	const char *text = getenv("EVENTFS_FAULTS");
+	unsigned int faults = text ? atoi(text) : slow ? SLOW_FAULTS : DEFAULT_FAULTS;
+
+	return faults && faults < total ? faults : total;
+}
+
+static bool expected(const int errors[3], int error)
+{
+	for (size_t i = 0; i < 3; i++) {
+		if (errors[i] && errors[i] == error)
+			return true;
+	}
+	return error == ENOMEM;
+}
+
+/* As it was, as it is when all is done, and as it is now */
+static struct picture before, done, seen;
+
+/* One try. Return: 0 or an errno; and how many allocations were left, see end_fault() */
+static int call_with_fault(const FIXTURE_VARIANT(fault) *op, int fd, unsigned int nth,
+			   unsigned int *left)
+{
+	int error;
+
+	*left = NEVER;
+	if (set_fault(fd, nth))
+		return EPROTO;
+	error = op->call();
+	*left = end_fault(fd);
+	return error;
+}
+
+/* What is wrong after a try, or "" */
+static const char *wrong(const FIXTURE_VARIANT(fault) *op, int error, unsigned int left)
+{
+	static char text[128];
+
+	draw(&seen);
+	if (!error && op->whole && !left) {
+		error = op->whole();
+		snprintf(text, sizeof(text), "something is not whole: %s", strerror(error));
+		return error ? text : "";
+	}
+	if (!error)
+		return difference(&done, &seen);
+	if (left || !expected(op->errors, error)) {
+		snprintf(text, sizeof(text), "error %s, %u allocations left", strerror(error),
+			 left);
+		return text;
+	}
+	if (op->halfway && !*difference(&done, &seen))
+		return "";
+	return difference(&before, &seen);
+}
+
+/* Takes back what a try may have done. Then the next one works. */
+static const char *wrong_again(const FIXTURE_VARIANT(fault) *op, int error)
+{
+	static char text[128];
+
+	if (!error || op->halfway)
+		error = op->undo();
+	else
+		error = 0;
+	error = error ?: op->prepare() ?: op->call();
+	if (error) {
+		snprintf(text, sizeof(text), "error %s", strerror(error));
+		return text;
+	}
+	draw(&seen);
+	if (*difference(&done, &seen))
+		return difference(&done, &seen);
+	return op->undo() ? "it cannot be taken back" : "";
+}
+
+TEST_F_TIMEOUT(fault, ends_cleanly, TEST_SECONDS)
+{
+	unsigned int total, faults, nth, left, tries = 0, failed = 0;
+	int error;
+
+	/* A page of this program's that is missing would count as well. */
+	ASSERT_EQ(0, mlockall(MCL_CURRENT | MCL_FUTURE));
+	ASSERT_EQ(0, variant->prepare());
+	draw(&before);
+	ASSERT_EQ(0, remount_with(NULL));
+	ASSERT_EQ(0, call_with_fault(variant, self->fail_nth, NEVER, &left));
+	total = NEVER - left;
+	ASSERT_LT(0, total);
+	draw(&done);
+	ASSERT_EQ(0, variant->undo());
+
+	faults = nr_faults(total, variant->slow);
+	/* It may take more the next time, so the end is where no fault comes. */
+	do {
+		nth = 1 + (unsigned long)tries++ * total / faults;
+		ASSERT_EQ(0, variant->prepare());
+		ASSERT_EQ(0, remount_with(NULL));
+		error = call_with_fault(variant, self->fail_nth, nth, &left);
+		failed += error != 0;
+		ASSERT_STREQ("", wrong(variant, error, left)) TH_LOG("with fault %u", nth);
+		ASSERT_STREQ("", wrong_again(variant, error)) TH_LOG("after fault %u", nth);
+	} while (!left);
+	TH_LOG("%u allocations; %u of them failed, %u times with an error", total, tries - 1,
+	       failed);
+	EXPECT_LE(variant->least, failed);
+}
+
+TEST_HARNESS_MAIN
