@@ -1,21 +1,28 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Variables: KERNEL=eventfs|stock  DEBUG=1  BASE=v6.12|mainline  KSRC=path
+#            CONFIG=kcsan|kmsan|rt|small|strict  (DEBUG=1 is CONFIG=debug)
 #            CMD='...'  SMP=n  MEM=size  ICOUNT=1  ACCEL=auto|kvm|tcg
-#            TIMEOUT=seconds  ONLY=suite CASE=glob (make test)
+#            TIMEOUT=seconds  ONLY=suite CASE=glob (make test; ONLY also make check)
+#            RESULTS=directory (make test, make harden: results.ktap, .xml, logs)
 #            PROFILE='case,place,size' (make bench-profile)
+#            ONLY=patch COMPILE=1 SHORT=1 (make series-check)  FORCE=1 (make overlay)
+#            MINUTES=n SEED=n ONLY=workers (make stress)
+#            SECONDS=n SEED=n INPUT=hex (make fuzz)
 
 # The tools read these from the environment, where no shell or make expands
 # what the user wrote.
-VARIABLES := CMD KERNEL DEBUG BASE KSRC SMP MEM ICOUNT ACCEL TIMEOUT ONLY CASE PROFILE
+VARIABLES := CMD KERNEL CONFIG DEBUG BASE KSRC SMP MEM ICOUNT ACCEL TIMEOUT ONLY CASE PROFILE \
+	MINUTES SECONDS SEED INPUT RESULTS COMPILE SHORT FORCE
 $(foreach name,$(VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),\
 	$(eval override $(name) := $$(value $(name)))))
 export $(VARIABLES)
 
 MAKEFLAGS += --no-print-directory
 
-.PHONY: help run test test-all record-stock bench bench-check bench-record \
-	bench-profile mutants coverage check test-tools clean python
+.PHONY: help run test test-all harden record-stock bench bench-check \
+	bench-record bench-profile mutants coverage stress fuzz model check \
+	series series-check overlay deb test-tools clean python
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -36,6 +43,9 @@ test: python ## Run the tests in guests; ONLY=part runs one part of them
 
 test-all: python ## Run make test, the stock kernel's own run, and mainline
 	@dev/test.py --all
+
+harden: python ## Run the tests on KCSAN, KMSAN, PREEMPT_RT, other architectures
+	@dev/harden.py
 
 record-stock: python ## Record which upstream tests do not pass on the stock kernel
 	@dev/test.py --record-stock
@@ -58,8 +68,29 @@ mutants: python ## Put small faults into fs/tracefs: is there one that no test n
 coverage: python ## Which lines of fs/tracefs do KUnit and the selftests reach?
 	@dev/coverage.py
 
-check: ## Check the tools' own code: shellcheck, Python syntax
-	@dev/check
+stress: python ## Stress it for MINUTES; SEED=n runs the same operations again
+	@dev/stress.py
+
+fuzz: python ## Fuzz the debug kernel with an oracle for SECONDS, or run INPUT again
+	@dev/fuzz.py
+
+model: python ## Check the model of the protocol, and that it notices what is wrong
+	@dev/model.py
+
+check: python ## Check the code without running it; ONLY=check runs one of the checks
+	@dev/check.py
+
+series: python ## Write the patches as git format-patch does, and apply them
+	@dev/series.py
+
+series-check: python ## Build, boot and test the state after each patch
+	@dev/series_check.py
+
+overlay: python ## Put our files into a kernel tree of your own, KSRC=path
+	@dev/carry.py overlay
+
+deb: python ## Make a Debian package of a small kernel with them
+	@dev/carry.py deb
 
 test-tools: python ## Test the tools' handling of errors, without building a kernel
 	@python3 dev/test_tools.py

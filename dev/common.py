@@ -78,6 +78,16 @@ def run(command, failure, **kwargs):
     return done.stdout
 
 
+def identity():
+    """(name, address) of the user, as git has them for this repository; or empty."""
+    answers = []
+    for key in ("user.name", "user.email"):
+        done = subprocess.run(["git", "-C", str(REPO), "config", key], check=False,
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        answers.append(done.stdout.strip())
+    return tuple(answers) if all(answers) else ("", "")
+
+
 def last_line(text):
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[-1] if lines else "no message"

@@ -14,7 +14,6 @@ import kernel as kernel_build
 import test
 from common import BUILD, LOGS, Failure, main, run
 
-MAKEFILE = "fs/tracefs/Makefile"
 COUNTED = ("event_inode", "inode")
 # These files have no size before they are read, so tar gets copies.
 DUMP = """
@@ -24,15 +23,6 @@ DUMP = """
     done
     tar -C /tmp/counts -c .
     """
-
-
-class Counting(kernel_build.Kernel):
-    """A kernel that counts in fs/tracefs."""
-
-    def __init__(self, args):
-        super().__init__("eventfs", "coverage", args.base, args.ksrc)
-        content, mode = self.overlay[MAKEFILE]
-        self.overlay[MAKEFILE] = content + b"GCOV_PROFILE := y\n", mode
 
 
 def collect(args, kernel, counts):
@@ -75,7 +65,7 @@ def command_line():
     kernel_build.add_arguments(parser, choose=False)
     test.add_arguments(parser)
     args = parser.parse_args()
-    kernel = Counting(args)
+    kernel = kernel_build.Kernel("eventfs", "coverage", args.base, args.ksrc)
     kernel.image()
     counts = BUILD / "coverage"
     shutil.rmtree(counts, ignore_errors=True)

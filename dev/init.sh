@@ -83,7 +83,7 @@ shell() {
 	read -r TERM rows cols <"$eventfs_run/terminal"
 	export TERM
 	stty rows "$rows" cols "$cols" </dev/hvc0
-	setsid -c bash -i </dev/hvc0 >/dev/hvc0 2>&1
+	setsid -c bash --rcfile "${BASH_SOURCE%/*}/guest.bashrc" -i </dev/hvc0 >/dev/hvc0 2>&1
 }
 
 mount_all

@@ -20,20 +20,37 @@ import tempfile
 from pathlib import Path
 
 import source as kernel_source
-from common import (BUILD_PROGRAMS, LOGS, REPO, Failure, cache, clean_env, lock,
-                    main, need, new_directory, progress_line, run, say,
+from common import (BUILD_PROGRAMS, LOGS, REPO, Failure, cache, clean_env, identity,
+                    lock, main, need, new_directory, progress_line, run, say,
                     write_file)
 
+MAINTAINERS = "MAINTAINERS"
 # Laid over the kernel's own files, at the same paths.
 OVERLAY = ("fs", "include", "tools/testing", "Documentation")
 # What of that cannot change the image.
-NOT_IN_IMAGE = ("tools/testing/", "Documentation/")
+NOT_IN_IMAGE = ("tools/testing/", "Documentation/", MAINTAINERS)
 # Fixed, so that the same source gives the same image and ccache hits.
 MAKE_FLAGS = ("ARCH=x86_64", "KBUILD_BUILD_USER=eventfs",
               "KBUILD_BUILD_HOST=eventfs", "KBUILD_BUILD_VERSION=1",
               "KBUILD_BUILD_TIMESTAMP=Thu Jan  1 00:00:00 UTC 1970")
-# Configurations that are complete; the others are added to base.config.
-COMPLETE = ("bench",)
+# What each configuration is made of, beside base.config of all but "bench",
+# which is complete; "check" is never linked.
+FRAGMENTS = {
+    "release": (), "debug": ("debug",), "strict": ("debug", "strict"),
+    "kcsan": ("kcsan",), "kmsan": ("kmsan",), "rt": ("rt",), "small": ("small",),
+    "coverage": ("coverage",), "bench": (), "check": ("check",), "series": (),
+    "deb": ("deb",),
+}
+# Those that one cannot ask for by name: their tools build them.
+OF_TOOLS = ("bench", "check", "series", "deb")
+# Lines added to the Makefile of fs/tracefs: who counts there counts nothing else.
+MAKEFILE = "fs/tracefs/Makefile"
+EXTRA_LINES = {"debug": "KCOV_INSTRUMENT := y\n", "coverage": "GCOV_PROFILE := y\n"}
+# KMSAN is clang's alone.
+COMPILERS = {"kmsan": "clang-19"}
+# What looks at each access makes a kernel slow, and takes memory: so much has a
+# guest of it.
+MEMORY = {"debug": "2G", "strict": "2G", "kcsan": "2G", "kmsan": "4G"}
 KEEP_IMAGES = 40
 COMPLAINT = re.compile(r": (fatal )?(warning|error):|undefined reference|\*\*\*"
                        r"|^WARNING|^ERROR|No space left|objtool:")
@@ -47,9 +64,15 @@ def add_arguments(parser, choose=True):
                             default=os.environ.get("KERNEL") or "eventfs",
                             help="our files, or the stock fs/tracefs "
                             "(default %(default)s)")
-        parser.add_argument("--debug", action="store_true",
-                            default=os.environ.get("DEBUG", "") not in ("", "0"),
-                            help="the debug kernel: KASAN, lockdep, kmemleak")
+        parser.add_argument("--config", default=os.environ.get("CONFIG") or
+                            ("debug" if os.environ.get("DEBUG", "0") not in ("", "0")
+                             else "release"), choices=[name for name in FRAGMENTS
+                                                 if name not in OF_TOOLS],
+                            help="configs/NAME.config on top of base.config "
+                            "(default %(default)s)")
+        parser.add_argument("--debug", dest="config", action="store_const",
+                            const="debug", help="the same as --config=debug: KASAN, "
+                            "lockdep, kmemleak")
     parser.add_argument("--base", default=os.environ.get("BASE") or "v6.12",
                         help="kernel version to build: "
                         + ", ".join(kernel_source.base_names())
@@ -72,12 +95,22 @@ class Kernel:
         if kernel != "stock" and self.base.stock_only:
             raise Failure(f"BASE={base} is there to compare with: KERNEL=stock")
         self.config = config
-        self.compiler = run(["gcc", "--version"], "gcc").splitlines()[0]
+        self.debug = "debug" in FRAGMENTS.get(config, ())
+        self.slow = config in MEMORY
+        self.memory = MEMORY.get(config, "1G")
+        self.cc = COMPILERS.get(config, "gcc")
+        if self.cc != "gcc":
+            need({self.cc: self.cc})
+        self.compiler = run([self.cc, "--version"], self.cc).splitlines()[0]
         self.overlay = {} if kernel == "stock" else our_files(self.source)
+        if self.overlay and config in EXTRA_LINES:
+            content, mode = self.overlay[MAKEFILE]
+            self.overlay[MAKEFILE] = content + EXTRA_LINES[config].encode(), mode
         version = self.source.version
         self.name = f"{kernel}-{self.config}-{version}"
         tree_id = digest(str(self.source.path), self.config, self.compiler)
         self.tree = cache() / "trees" / f"{version}-{self.config}-{tree_id[:8]}"
+        self.out = self.tree / "out"
 
     @functools.cache
     def image(self):
@@ -108,7 +141,8 @@ class Kernel:
         else:
             source_id = repr(sorted(manifest(self.source.path).items()))
         files = [(path, mode, hashlib.sha256(content).hexdigest())
-                 for path, (content, mode) in sorted(self.overlay.items())
+                 for path, (content, mode) in (
+                     (path, file or (b"", 0)) for path, file in sorted(self.overlay.items()))
                  if not path.startswith(NOT_IN_IMAGE)]
         return f"{self.name}-" + digest(
             source_id, repr(MAKE_FLAGS), self.compiler, repr(files),
@@ -116,14 +150,15 @@ class Kernel:
 
     def options(self):
         """Option -> value, as the fragments ask for."""
-        if self.config in COMPLETE:
-            names = [self.config]
+        if self.config == "bench":
+            names = ["bench"]
         else:
-            names = ["base"] + [self.config] * (self.config != "release")
+            names = ["base", *FRAGMENTS[self.config]]
             # Options that only our files have
-            names += ["eventfs"] if self.overlay else []
+            names += ["eventfs"] if "fs/tracefs/Kconfig" in self.overlay else []
         fragments = [REPO / "configs" / f"{name}.config" for name in names]
-        fragments.append(self.base.path / "extra.config")
+        # What the base's own adds to the first, the others may take back.
+        fragments.insert(1, self.base.path / "extra.config")
         options = {}
         for fragment in fragments:
             if fragment.exists():
@@ -146,9 +181,9 @@ class Kernel:
         lay_over(self.overlay, source, tree)
 
     def make(self, *words):
-        compiler = "ccache gcc" if shutil.which("ccache") else "gcc"
+        compiler = f"ccache {self.cc}" if shutil.which("ccache") else self.cc
         jobs = len(os.sched_getaffinity(0))
-        return ["make", "-C", str(self.tree / "src"), f"O={self.tree}/out",
+        return ["make", "-C", str(self.tree / "src"), f"O={self.out}",
                 f"-j{jobs}", f"CC={compiler}", *MAKE_FLAGS, *words]
 
     def build_env(self):
@@ -160,7 +195,7 @@ class Kernel:
 
     def build(self, held):
         env = self.build_env()
-        (self.tree / "out").mkdir(exist_ok=True)
+        self.out.mkdir(exist_ok=True)
         self.configure(env)
         compile_kernel(self, env, held)
 
@@ -172,7 +207,7 @@ class Kernel:
                                    in options.items()).encode())
         run(self.make("-s", "allnoconfig"), "configuring the kernel",
             env={**env, "KCONFIG_ALLCONFIG": str(wanted)})
-        text = (self.tree / "out/.config").read_text(encoding="utf-8")
+        text = (self.out / ".config").read_text(encoding="utf-8")
         got = parse_config(text)
         lost = [f"{name}={value}" for name, value in options.items()
                 if got.get(name, "n") != value]
@@ -185,11 +220,10 @@ class Kernel:
             say(f"warning: {message}")
 
     def keep(self, image):
-        out = self.tree / "out"
         with new_directory(image) as scratch:
-            shutil.copy(out / "arch/x86/boot/bzImage", scratch)
-            shutil.copy(out / "System.map", scratch)
-            shutil.copy(out / ".config", scratch / "config")
+            shutil.copy(self.out / "arch/x86/boot/bzImage", scratch)
+            shutil.copy(self.out / "System.map", scratch)
+            shutil.copy(self.out / ".config", scratch / "config")
         images = sorted(image.parent.glob("[!.]*"), reverse=True,
                         key=lambda path: path.stat().st_mtime)
         for old in images[KEEP_IMAGES:]:
@@ -220,7 +254,44 @@ def our_files(source):
         patches.append(source.base.patch)
     if patches:
         apply_patches(patches, files, source.path)
+    if (source.path / MAINTAINERS).exists():
+        files[MAINTAINERS] = maintainers(files, source.path)
     return files
+
+
+def maintainers_entry(files, pristine):
+    """The title and the lines of our entry: under the name of who works here, with
+    those of its lines F: of which there is something in the tree."""
+    entry = (REPO / "edits" / MAINTAINERS).read_text(encoding="utf-8").split("\n\n", 1)[1]
+    title, *lines = entry.rstrip("\n").split("\n")
+    name, email = identity()
+    if email:
+        lines.insert(0, f"M:\t{name} <{email}>")
+    there = [name for name, file in files.items() if file]
+    return title, [line for line in lines if not line.startswith("F:")
+                   or (pristine / line[3:]).exists()
+                   or any(name.startswith(line[3:]) for name in there)]
+
+
+def maintainers(files, pristine):
+    """The file, with our entry in it."""
+    content, mode = content_and_mode(pristine / MAINTAINERS)
+    return with_entry(content.decode(), *maintainers_entry(files, pristine)).encode(), mode
+
+
+def with_entry(text, title, lines):
+    """Puts an entry in its alphabetic place, where the fewest entries are on the wrong
+    side of it: not all of that file is in order."""
+    others = list(re.finditer(r"^(?![A-Z]:\t)(\S.*)\n(?=[A-Z]:\t)", text, re.MULTILINE))
+    if not others:
+        raise Failure(f"{MAINTAINERS} has no entries to put ours between")
+    wrong = least = sum(other[1] < title for other in others)
+    place = others[0].start()
+    for other, following in zip(others, [*(o.start() for o in others[1:]), len(text)]):
+        wrong += 1 if other[1] > title else -1
+        if wrong <= least:
+            least, place = wrong, following
+    return text[:place] + "\n".join([title, *lines]) + "\n\n" + text[place:]
 
 
 def apply_patches(patches, files, pristine):
@@ -253,8 +324,9 @@ def lay_over(files, pristine, tree):
     write_file(record, "\n".join(names).encode())
     for name in filter(None, names):
         path = tree / "src" / name
+        # A file that is None is not to be there, though the source has it.
         content = files.get(name)
-        if content is None and (pristine / name).exists():
+        if name not in files and (pristine / name).exists():
             content = content_and_mode(pristine / name)
         if content is None:
             path.unlink(missing_ok=True)
@@ -323,10 +395,10 @@ def copy_file(path, to):
                       "you may read") from error
 
 
-def compile_kernel(kernel, env, held):
-    """Runs make bzImage with progress; what compilers complain of is shown."""
+def compile_kernel(kernel, env, held, target="bzImage"):
+    """Runs make with progress; what compilers complain of is shown."""
     total = kernel.base.conf.get(f"objects-{kernel.config}")
-    whole = not (kernel.tree / "out/vmlinux").exists()
+    whole = not (kernel.out / "vmlinux").exists()
     expected = f" of about {total}" if whole and total else ""
     log = LOGS / f"build-{kernel.name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -335,7 +407,7 @@ def compile_kernel(kernel, env, held):
     # The lock goes to make as well: while an orphaned make still runs, no
     # other run may build in the same tree.
     with open(log, "w", encoding="utf-8") as file, subprocess.Popen(
-            kernel.make("bzImage"), env=env, stdin=subprocess.DEVNULL,
+            kernel.make(target), env=env, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
             errors="replace", start_new_session=True,
             pass_fds=[held.fileno()]) as make:
@@ -363,8 +435,7 @@ def compile_kernel(kernel, env, held):
 
 
 def from_arguments(args):
-    return Kernel(args.kernel, "debug" if args.debug else "release", args.base,
-                  args.ksrc)
+    return Kernel(args.kernel, args.config, args.base, args.ksrc)
 
 
 def command_line():

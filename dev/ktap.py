@@ -7,6 +7,7 @@ that ended early is to be noticed.
 """
 
 import re
+from xml.etree import ElementTree
 
 STAMP = re.compile(r"^\[ *\d+\.\d+\]( T\d+)? ?", re.MULTILINE)
 RESULT = re.compile(r"(ok|not ok) \d+ (\S+)(?: +# SKIP ?(.*))?")
@@ -48,3 +49,27 @@ def kunit_complaints(log):
     return [line.strip() for line in STAMP.sub("", log).splitlines()
             if re.match(r"    # \S+: (EXPECTATION|ASSERTION|.*timed out)", line)
             or re.match(r"    (Expected|        )", line)]
+
+
+def junit(suites):
+    """JUnit's XML, as bytes, of (name, cases) with (name, outcome, note, seconds)"""
+    root = ElementTree.Element("testsuites")
+    for name, cases in suites:
+        outcomes = [outcome for _, outcome, _, _ in cases]
+        suite = ElementTree.SubElement(
+            root, "testsuite", name=name, tests=str(len(cases)),
+            failures=str(outcomes.count("fail")), skipped=str(outcomes.count("skip")),
+            errors="0", time=f"{sum(seconds for *_, seconds in cases):.3f}")
+        for case, outcome, note, seconds in cases:
+            element = ElementTree.SubElement(suite, "testcase", classname=name,
+                                             name=xml_text(case), time=f"{seconds:.3f}")
+            if outcome != "pass":
+                ElementTree.SubElement(element, {"fail": "failure"}.get(outcome, "skipped"),
+                                       message=xml_text(note))
+    ElementTree.indent(root)
+    return ElementTree.tostring(root, encoding="utf-8", xml_declaration=True) + b"\n"
+
+
+def xml_text(text):
+    """Without the characters that XML has no way to write"""
+    return re.sub(r"[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "?", text)

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 """Run the tests in guests. Results are KTAP on standard output, and the last
-line is "N passed, N failed, N skipped". Logs are in build/logs."""
+line is "N passed, N failed, N skipped". Logs are in build/logs. --results keeps
+the same in a directory: results.ktap, results.xml for what reads JUnit, logs/."""
 
 import argparse
 import fnmatch
@@ -9,8 +10,10 @@ import functools
 import os
 import re
 import shutil
+import subprocess
 import sys
 import time
+from pathlib import Path
 
 import guest as guests
 import kernel as kernel_build
@@ -23,7 +26,12 @@ from kernel import Kernel, content_and_mode
 
 FTRACE = "tools/testing/selftests/ftrace"
 RACES = "tools/testing/selftests/filesystems/eventfs"
-PROGRAMS = ("eventfs_test", "eventfs_users_test", "eventfs_walk_test", "eventfs_watch_test")
+PROGRAMS = ("eventfs_test", "eventfs_users_test", "eventfs_walk_test",
+            "eventfs_watch_test")
+# Throttled for want of memory: on slow kernels for --all only.
+LIMITS = ("eventfs_limits_test",)
+# Makes allocations fail, and takes long.
+FAULTS = ("eventfs_fault_test",)
 FOLDERS = "00basic event instances dynevent kprobe trigger"
 # For the debug kernel, where they are several times slower: tests that make and
 # remove what eventfs shows, and the one of mount options.
@@ -45,21 +53,39 @@ FOR_LEAKS = """
 
 
 class Report:
-    """KTAP: suites with subtests, written as the results come in."""
+    """KTAP: suites with subtests, written as the results come in, to standard
+    output and, if there is one, to the directory of the results."""
 
-    def __init__(self):
+    def __init__(self, directory=None):
         self.passed = self.failed = self.skipped = 0
-        self.suites = self.tests = self.bad = 0
+        self.suites = []
+        self.tests = self.bad = 0
+        self.directory = directory
+        self.ktap = None
+        self.began, self.last = time.time(), time.monotonic()
+        if directory:
+            try:
+                (directory / "logs").mkdir(parents=True, exist_ok=True)
+                self.ktap = open(directory / "results.ktap", "w", encoding="utf-8")
+            except OSError as error:
+                raise Failure(f"cannot write to RESULTS={directory}: "
+                              f"{error.strerror}") from error
+
+    def write(self, text):
+        progress_line.clear()
+        for file in filter(None, (sys.stdout, self.ktap)):
+            print(text, file=file, flush=True)
 
     def begin(self, suites):
-        print(f"KTAP version 1\n1..{suites}", flush=True)
+        self.write(f"KTAP version 1\n1..{suites}")
 
     def suite(self, name, run):
         """One suite: run(report) calls result() for each of its tests."""
-        self.suites += 1
+        cases = []
+        self.suites.append((name, cases))
         self.tests = self.bad = 0
-        started = time.monotonic()
-        print(f"    KTAP version 1\n    # Subtest: {name}", flush=True)
+        started = self.last = time.monotonic()
+        self.write(f"    KTAP version 1\n    # Subtest: {name}")
         try:
             run(self)
         except Failure as failure:
@@ -67,8 +93,9 @@ class Report:
         if not self.tests:
             self.result(name, "fail", "no test ran")
         took = minutes(time.monotonic() - started)
-        print(f"    1..{self.tests}\n{'not ok' if self.bad else 'ok'} "
-              f"{self.suites} {name} # {took}", flush=True)
+        # No plan of the suite: it would have to come first, and kunit.py, which
+        # reads this, loses its way with one at the end.
+        self.write(f"{'not ok' if self.bad else 'ok'} {len(self.suites)} {name} # {took}")
 
     def result(self, name, outcome, note=""):
         self.tests += 1
@@ -76,16 +103,24 @@ class Report:
         self.failed += outcome == "fail"
         self.skipped += outcome == "skip"
         self.bad += outcome == "fail"
+        now = time.monotonic()
+        self.suites[-1][1].append((name, outcome, note, now - self.last))
+        self.last = now
         if outcome == "skip":
             note = f"SKIP {note}"
-        progress_line.clear()
-        print(f"    {'not ok' if outcome == 'fail' else 'ok'} {self.tests} {name}"
-              + (f" # {note}" if note else ""), flush=True)
+        self.write(f"    {'not ok' if outcome == 'fail' else 'ok'} {self.tests} {name}"
+                   + (f" # {note}" if note else ""))
 
     def check(self, name, good, note=""):
         self.result(name, "pass" if good else "fail", "" if good else note)
 
     def end(self):
+        if self.directory:
+            self.ktap.close()
+            write_file(self.directory / "results.xml", ktap.junit(self.suites))
+            for log in LOGS.iterdir():
+                if log.is_file() and log.stat().st_mtime >= self.began:
+                    shutil.copy(log, self.directory / "logs")
         print(f"{self.passed} passed, {self.failed} failed, "
               f"{self.skipped} skipped", flush=True)
         return 1 if self.failed or not self.passed else 0
@@ -111,35 +146,35 @@ class Suites:
                 "ftrace": self.ftrace,
                 "kunit-debug": self.kunit_debug,
                 "selftests-debug": self.selftests_debug,
+                "faults-debug": self.faults_debug,
                 "ftrace-debug": self.ftrace_debug, "ftrace-leaks": self.ftrace_leaks,
                 "security-debug": self.security_debug}
 
     # Files that change while the tests run are not to change the kernel.
     @functools.cache
-    def kernel(self, debug, which="eventfs"):
-        return Kernel(which, "debug" if debug else "release", self.base,
-                      self.args.ksrc)
+    def kernel(self, config, which="eventfs"):
+        return Kernel(which, config, self.base, self.args.ksrc)
 
     def guest(self, name, kernel, machine=None, kmemleak=True, **kwargs):
         return guests.Guest(kernel.image(), f"{name}-{kernel.name}",
-                            machine or self.machine, kernel.config == "debug",
+                            machine or self.machine, kernel.debug, kernel.memory,
                             kmemleak, **kwargs)
 
     def build(self, report):
-        for debug in (False, True):
+        for config in ("release", "debug"):
             started = time.monotonic()
-            kernel = self.kernel(debug)
+            kernel = self.kernel(config)
             kernel.image()
             report.result(f"build {kernel.name}", "pass",
                           minutes(time.monotonic() - started))
 
     def boot(self, report):
         """The demonstration, which is also the first test of a kernel."""
-        for debug in (False, True):
-            kernel = self.kernel(debug)
+        for config in ("release", "debug"):
+            kernel = self.kernel(config)
             # A scan for leaks panics with two processors that patch code.
-            guest = self.guest("boot", kernel, self.single if debug else None)
-            checked = f"{REPO}/dev/leaks.sh " if debug else ""
+            guest = self.guest("boot", kernel, self.single if kernel.debug else None)
+            checked = f"{REPO}/dev/leaks.sh " if kernel.debug else ""
             output = LOGS / f"{guest.name}.txt"
             with open(output, "wb", buffering=0) as file:
                 status = guest.run(f"{checked}{REPO}/dev/demo.sh",
@@ -149,39 +184,51 @@ class Suites:
             check_log(report, guest, kernel)
 
     def kunit(self, report):
-        self.run_kunit(report, self.kernel(False), self.machine)
+        self.run_kunit(report, self.kernel("release"), self.machine)
 
     def kunit_debug(self, report):
         # A scan for leaks panics with two processors that patch code.
-        self.run_kunit(report, self.kernel(True), self.single)
+        self.run_kunit(report, self.kernel("debug"), self.single)
 
     def selftests(self, report):
-        self.run_selftests(report, self.kernel(False), self.machine)
+        self.run_selftests(report, self.kernel("release"), self.machine)
 
     def selftests_debug(self, report):
-        self.run_selftests(report, self.kernel(True), self.single)
+        self.run_selftests(report, self.kernel("debug"), self.single)
 
-    def run_kunit(self, report, kernel, machine):
-        """KUnit's suites run before the guest's init and write to its log."""
-        guest = self.guest("kunit", kernel, machine, kunit=self.args.case or "*")
-        status = guest.run(f"{REPO}/dev/leaks.sh true" if guest.debug else "true",
+    def faults_debug(self, report):
+        """The allocations of each operation fail in turn: with --all, each of them,
+        and kmemleak looks for what is lost, which makes it three times slower."""
+        kernel = self.kernel("debug")
+        guest = self.guest("faults", kernel, self.single, kmemleak=self.args.all)
+        run_races(report, guest, kernel, self.args, FAULTS)
+        check_log(report, guest, kernel)
+
+    def run_kunit(self, report, kernel, machine, kmemleak=True):
+        """KUnit's suites run before the guest's init and write to its log, which
+        this returns."""
+        guest = self.guest("kunit", kernel, machine, kmemleak,
+                           kunit=self.args.case or "*")
+        status = guest.run(f"{REPO}/dev/leaks.sh true" if guest.leaks else "true",
                            on_output=lambda *_: None)
         text = guest.log.read_text(encoding="utf-8", errors="replace")
-        for line in ktap.kunit_complaints(text):
-            say(line)
         results = ktap.kunit_results(text)
         if not results:
             raise Failure(f"no KUnit case ran, see {guest.log}")
         for result in results:
             report.result(*result)
-        if guest.debug:
+        for line in ktap.kunit_complaints(text):
+            say(line)
+        if guest.leaks:
             report.check("no leak found by kmemleak", status == 0, f"see {guest.log}")
         check_log(report, guest, kernel)
+        return text
 
-    def run_selftests(self, report, kernel, machine):
+    def run_selftests(self, report, kernel, machine, kmemleak=True):
         """Our own selftests: the programs, one of which races, and those in shell."""
-        guest = self.guest("races", kernel, machine)
-        run_races(report, guest, kernel, self.args)
+        guest = self.guest("races", kernel, machine, kmemleak)
+        limits = LIMITS if self.args.all or not kernel.slow else ()
+        run_races(report, guest, kernel, self.args, PROGRAMS + limits)
         check_log(report, guest, kernel)
         # The programs do all of it, in threads too; leaks are looked for there.
         tests = our_tests(self.args)
@@ -190,14 +237,14 @@ class Suites:
             self.run_and_compare(report, guest, kernel, tests)
 
     def ftrace(self, report):
-        kernel = self.kernel(False)
+        kernel = self.kernel("release")
         self.compare_with_stock(report, kernel, upstream_tests(kernel))
 
     def ftrace_debug(self, report):
-        self.compare_with_stock(report, self.kernel(True), ON_DEBUG)
+        self.compare_with_stock(report, self.kernel("debug"), ON_DEBUG)
 
     def ftrace_leaks(self, report):
-        self.compare_with_stock(report, self.kernel(True), FOR_LEAKS, True)
+        self.compare_with_stock(report, self.kernel("debug"), FOR_LEAKS, True)
 
     def security_debug(self, report):
         """Lockdown, from the boot on and later; and SELinux, which labels files by
@@ -212,7 +259,7 @@ class Suites:
                 self.run_security(report, mode, cmdline)
 
     def run_security(self, report, mode, cmdline):
-        kernel = self.kernel(True)
+        kernel = self.kernel("debug")
         guest = self.guest(f"security-{mode.split()[0]}", kernel, self.single,
                            kmemleak=False, cmdline=cmdline)
         output = LOGS / f"{guest.name}.txt"
@@ -252,7 +299,7 @@ class Suites:
 
     def ftrace_stock(self, report):
         """The stock kernel itself: is what was recorded of it still true?"""
-        kernel = self.kernel(False, "stock")
+        kernel = self.kernel("release", "stock")
         recorded = read_record(kernel)
 
         def result(test, outcome, _):
@@ -262,6 +309,25 @@ class Suites:
 
         run_ftracetest(report, self.guest("ftrace", kernel, self.single), kernel,
                        upstream_tests(kernel), result)
+
+
+def run_kunit_py(kernel, *words):
+    """Builds and boots a kernel with the kernel's own kunit.py; returns what it and
+    the kernel said."""
+    command = ["tools/testing/kunit/kunit.py", "run", "--kunitconfig=fs/tracefs",
+               f"--build_dir={kernel.tree}/out", "--raw_output", *words]
+    with kernel.locked_tree():
+        kernel.prepare()
+        done = subprocess.run(command, cwd=kernel.tree / "src", check=False,
+                              env=kernel.build_env(),
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, errors="replace")
+    log = LOGS / f"kunit.py-{kernel.config}.log"
+    write_file(log, done.stdout.encode())
+    if "Building KUnit Kernel ...\n" not in done.stdout or \
+            re.search(r": error: |\*\*\* \[", done.stdout):
+        raise Failure(f"it does not build, see {log}")
+    return done.stdout
 
 
 def check_log(report, guest, kernel):
@@ -291,19 +357,19 @@ def our_tests(args):
                   if fnmatch.fnmatch(path.stem, args.case or "*"))
 
 
-def races_script(kernel, rundir, args):
+def races_script(kernel, rundir, args, programs=PROGRAMS):
     """Builds the programs, by the kernel's own rules; returns a script that runs
     them."""
     with kernel.locked_tree():
         kernel.prepare()
         run(["make", "-s", "-C", kernel.tree / "src" / RACES, f"OUTPUT={rundir}"],
             f"building {RACES}", env=clean_env())
-    # The debug kernel takes ten times as long; --all has four times as much of it.
-    rounds = (2 if kernel.config == "debug" else 16) * (4 if args.all else 1)
+    # Slow kernels take ten times as long; --all has four times as much of it.
+    rounds = (2 if kernel.slow else 16) * (4 if args.all else 1)
     one = f" -t '{args.case}'" if args.case else ""
     write_file(rundir / "races", f"""
-        export EVENTFS_ROUNDS={rounds}
-        for program in {" ".join(PROGRAMS)}; do
+        export EVENTFS_ROUNDS={rounds} EVENTFS_FAULTS={0 if args.all else 24}
+        for program in {" ".join(programs)}; do
             {rundir}/$program{one}
         done
         true
@@ -311,25 +377,24 @@ def races_script(kernel, rundir, args):
     return rundir / "races"
 
 
-def run_races(report, guest, kernel, args):
+def run_races(report, guest, kernel, args, programs=PROGRAMS):
     output = LOGS / f"{guest.name}.txt"
     with guests.run_directory() as rundir, open(output, "wb", buffering=0) as log:
-        script = races_script(kernel, rundir, args)
+        script = races_script(kernel, rundir, args, programs)
         text = bytearray()
 
         def collect(fd, data):
             log.write(data)
             if fd == 1:
                 text.extend(data)
-        leaks = guest.debug and guest.kmemleak
-        checked = f"{REPO}/dev/leaks.sh " if leaks else ""
+        checked = f"{REPO}/dev/leaks.sh " if guest.leaks else ""
         status = guest.run(f"{checked}bash {script}", on_output=collect)
     # One that ended before it had said anything has no part, which is an error too.
     parts = text.decode(errors="replace").split("TAP version 13\n")[1:]
-    for part in parts + [""] * (len(PROGRAMS) - len(parts)):
+    for part in parts + [""] * (len(programs) - len(parts)):
         for result in ktap.results(part.splitlines()):
             report.result(*result)
-    if leaks:
+    if guest.leaks:
         report.check("no leak found by kmemleak", status == 0, f"see {output}")
 
 
@@ -376,12 +441,11 @@ def run_ftracetest(report, guest, kernel, tests, result):
     output = LOGS / f"{guest.name}.txt"
     with guests.run_directory() as rundir, open(output, "wb", buffering=0) as log:
         script = ftracetest_script(kernel, rundir, tests)
-        leaks = guest.debug and guest.kmemleak
-        checked = f"{REPO}/dev/leaks.sh " if leaks else ""
+        checked = f"{REPO}/dev/leaks.sh " if guest.leaks else ""
         parser = FtracetestOutput(in_order(tests, rundir / "ftrace/test.d"), log,
                                   result)
         status = guest.run(f"{checked}bash {script}", on_output=parser.feed)
-    if leaks:
+    if guest.leaks:
         report.check("no leak found by kmemleak", status == 0, f"see {output}")
     if parser.seen != len(parser.names):
         raise Failure(f"{parser.seen} of {len(parser.names)} tests ran, see {output}")
@@ -435,7 +499,7 @@ class FtracetestOutput:
 def record_stock(suites):
     """Runs the upstream tests on the stock kernel and writes down which of
     them do not pass."""
-    kernel = suites.kernel(False, "stock")
+    kernel = suites.kernel("release", "stock")
     lines = ["# SPDX-License-Identifier: GPL-2.0-only",
              "# Upstream tests that do not pass on the stock kernel with our "
              "configuration.", '# Written by "make record-stock".']
@@ -475,6 +539,23 @@ def if_reachable(run):
     return suite
 
 
+def run_suites(suites, args, what="suite", stop=False):
+    """All suites, or those that --only names, as one KTAP report; stop: until one of
+    them fails."""
+    names = args.only.split(",") if args.only else list(suites)
+    for name in names:
+        if name not in suites:
+            raise Failure(f"there is no {what} {name}; there are: {' '.join(suites)}")
+    LOGS.mkdir(parents=True, exist_ok=True)
+    report = Report(args.results and Path(args.results).absolute())
+    report.begin(len(names))
+    for name in names:
+        report.suite(name, suites[name])
+        if stop and report.failed:
+            break
+    return report.end()
+
+
 def add_arguments(parser):
     """What a run of any suite takes."""
     guests.add_arguments(parser)
@@ -482,31 +563,23 @@ def add_arguments(parser):
                         "for comparison, mainline, and the long form of the races")
     parser.add_argument("--case", metavar="GLOB", help="run these KUnit cases only, "
                         "or this selftest", default=os.environ.get("CASE") or None)
+    parser.add_argument("--only", metavar="SUITE", help="run this suite only; "
+                        "several with commas between them",
+                        default=os.environ.get("ONLY") or None)
+    parser.add_argument("--results", metavar="DIR", help="keep results and logs there",
+                        default=os.environ.get("RESULTS") or None)
 
 
 def command_line():
     parser = argparse.ArgumentParser(description=__doc__)
     kernel_build.add_arguments(parser, choose=False)
     add_arguments(parser)
-    parser.add_argument("--only", metavar="SUITE", help="run this suite only; "
-                        "several with commas between them",
-                        default=os.environ.get("ONLY") or None)
     parser.add_argument("--record-stock", action="store_true", help="record which "
                         "upstream tests do not pass on the stock kernel")
     args = parser.parse_args()
     if args.record_stock:
         return record_stock(Suites(args, args.base))
-    suites = plan(args)
-    names = args.only.split(",") if args.only else list(suites)
-    for name in names:
-        if name not in suites:
-            raise Failure(f"there is no suite {name}; there are: {' '.join(suites)}")
-    LOGS.mkdir(parents=True, exist_ok=True)
-    report = Report()
-    report.begin(len(names))
-    for name in names:
-        report.suite(name, suites[name])
-    return report.end()
+    return run_suites(plan(args), args)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,93 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""Run the tests where they have more to find: on kernels that look for data
+races, uninitialised memory and too short RCU sections, on a real-time kernel and a
+small one, on other architectures; then stress and fuzz the debug kernel for a few
+minutes. Results as those of "make test"."""
+
+import argparse
+import functools
+import subprocess
+import sys
+
+import kernel as kernel_build
+import guest as guests
+import ktap
+import test
+from common import REPO, Failure, main, need
+
+# What a kernel's log says once its checks are on; one that says nothing of the
+# kind would find nothing either.
+AT_WORK = {
+    "strict": "RCU strict (and thus non-scalable) grace periods", "rt": "PREEMPT_RT",
+    "kcsan": "kcsan: enabled early", "kmsan": "Starting KernelMemorySanitizer",
+}
+# Prefix of the cross compiler, and the packages that build and boot.
+ARCHITECTURES = {
+    "i386": ("i686-linux-gnu-", {"i686-linux-gnu-gcc": "gcc-i686-linux-gnu",
+                                 "qemu-system-i386": "qemu-system-x86"}),
+    "arm64": ("aarch64-linux-gnu-", {"aarch64-linux-gnu-gcc": "gcc-aarch64-linux-gnu",
+                                     "qemu-system-aarch64": "qemu-system-arm"}),
+    # 64 bits, the most significant byte first
+    "s390": ("s390x-linux-gnu-", {"s390x-linux-gnu-gcc": "gcc-s390x-linux-gnu",
+                                  "qemu-system-s390x": "qemu-system-misc"}),
+}
+
+
+class Hardening(test.Suites):
+    """The suites of "make harden"."""
+
+    def plan(self):
+        kernels = ("kcsan", "strict", "rt", "small", "kmsan")
+        suites = {name: functools.partial(self.on_kernel, name) for name in kernels}
+        suites |= {name: functools.partial(self.elsewhere, name)
+                   for name in ARCHITECTURES}
+        return suites | {
+            "fuzz": functools.partial(self.tool, "fuzz.py", ["--seconds=300"]),
+            "stress": functools.partial(self.tool, "stress.py",
+                                        ["--debug", "--minutes=5"]),
+        }
+
+    def on_kernel(self, config, report):
+        """KUnit and our selftests. Memory leaks are for the debug kernel, with
+        one processor; here there are two, where the kernel has them."""
+        kernel = self.kernel(config)
+        machine = self.single if config == "small" else self.machine
+        log = self.run_kunit(report, kernel, machine, kmemleak=False)
+        if config in AT_WORK:
+            report.check(f"{config} is at work", AT_WORK[config] in log,
+                         f'the log has no "{AT_WORK[config]}"')
+        self.run_selftests(report, kernel, machine, kmemleak=False)
+
+    def elsewhere(self, arch, report):
+        """KUnit on another architecture, by the kernel's own tool."""
+        prefix, programs = ARCHITECTURES[arch]
+        need(programs)
+        kernel = self.kernel(arch)
+        output = test.run_kunit_py(kernel, f"--arch={arch}", f"--cross_compile={prefix}",
+                                   "--make_options", f"CC=ccache {prefix}gcc")
+        results = ktap.kunit_results(output)
+        if not results:
+            raise Failure("no KUnit case ran")
+        for result in results:
+            report.result(*result)
+        report.check("kernel log", not guests.warnings_in(output))
+
+    def tool(self, name, words, report):
+        """Another tool, whose figures go where progress does."""
+        done = subprocess.run([REPO / "dev" / name, f"--base={self.base}", *words],
+                              stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False)
+        report.check(" ".join([name, *words]), done.returncode == 0,
+                     f"status {done.returncode}, see what it said")
+
+
+def command_line():
+    parser = argparse.ArgumentParser(description=__doc__)
+    kernel_build.add_arguments(parser, choose=False)
+    test.add_arguments(parser)
+    args = parser.parse_args()
+    return test.run_suites(Hardening(args, args.base).plan(), args)
+
+
+if __name__ == "__main__":
+    sys.exit(main(command_line))
