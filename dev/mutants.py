@@ -12,7 +12,6 @@ scan for leaks, the selftests. The unfaulted kernel goes first: it has to pass.
 import argparse
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -21,7 +20,7 @@ import guest as guests
 import kernel as kernel_build
 import ktap
 import test
-from common import LOGS, REPO, Failure, main, write_file
+from common import LOGS, REPO, Failure, main
 
 FAULTS = REPO / "dev/mutants.txt"
 
@@ -65,24 +64,12 @@ class UserMode(Faulty):
         super().__init__(args, "um", fault)
 
     def first_failure(self):
-        command = ["tools/testing/kunit/kunit.py", "run", "--kunitconfig=fs/tracefs",
-                   f"--build_dir={self.tree}/out", "--raw_output", "--timeout=120",
-                   "--make_options", "CC=ccache gcc"]
-        with self.locked_tree():
-            self.prepare()
-            done = subprocess.run(command, cwd=self.tree / "src", check=False,
-                                  env=self.build_env(),
-                                  stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                  stderr=subprocess.STDOUT, text=True, errors="replace")
-        log = LOGS / "mutants-um.log"
-        write_file(log, done.stdout.encode())
-        if "Building KUnit Kernel ...\n" not in done.stdout or \
-                re.search(r": error: |\*\*\* \[", done.stdout):
-            raise Failure(f"it does not build, see {log}")
+        output = test.run_kunit_py(self, "--timeout=120", "--make_options",
+                                   "CC=ccache gcc")
         found = [f"{name} {note}".strip() for name, outcome, note
-                 in ktap.kunit_results(done.stdout) if outcome == "fail"]
-        found += guests.warnings_in(done.stdout)
-        return found[0] if found else None if "1..1" in done.stdout else "it does not boot"
+                 in ktap.kunit_results(output) if outcome == "fail"]
+        found += guests.warnings_in(output)
+        return found[0] if found else None if "1..1" in output else "it does not boot"
 
 
 class Mutant(Faulty):
