@@ -1,0 +1,152 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""For people who carry eventfs in a kernel of their own.
+
+overlay puts our files into a kernel's tree (KSRC), fitted to its version. deb makes a
+Debian package of a small kernel with them, by the kernel's own bindeb-pkg.
+"""
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import kernel as kernel_build
+import source as kernel_source
+from common import (BUILD, REPO, Failure, identity, main, need, run, write_file)
+
+DEB_PROGRAMS = {"dpkg-buildpackage": "dpkg-dev", "dh_testdir": "debhelper",
+                "depmod": "kmod", "cpio": "cpio"}
+# What a stock fs/tracefs may consist of.
+STOCK_FILES = {"Makefile", "event_inode.c", "inode.c", "internal.h"}
+
+
+def touched_by_patches(source):
+    """The files of upstream's that edits/ and the backport change."""
+    patches = [*sorted((REPO / "edits").glob("*.patch")), source.base.patch]
+    text = "\n".join(patch.read_text(encoding="utf-8") for patch in patches
+                     if patch.exists())
+    return {*re.findall(r"^--- a/(\S+)", text, re.MULTILINE), kernel_build.MAINTAINERS,
+            "Makefile"}
+
+
+def stock_of(source, scratch):
+    """The source as it was before anybody changed it: as in git's HEAD. Without git
+    there is only the tree itself."""
+    if not (source.path / ".git").exists():
+        return source
+    names = touched_by_patches(source)
+    git = ["git", "-c", "safe.directory=*", "-C", source.path]
+    there = run([*git, "ls-tree", "-r", "--name-only", "HEAD", "--", *names],
+                f"{source.path} has no commit").split()
+    for name in there:
+        done = subprocess.run([str(word) for word in [*git, "show", f"HEAD:{name}"]],
+                              stdin=subprocess.DEVNULL, capture_output=True, check=False)
+        if done.returncode:
+            raise Failure(f"{source.path}: git show of {name} failed")
+        write_file(scratch / name, done.stdout)
+    return kernel_source.Source(scratch, source.base, fixed=False)
+
+
+def changed_file(source, names):
+    """One that somebody changed, if that can be seen, or None."""
+    if (source.path / ".git").exists():
+        said = run(["git", "-c", "safe.directory=*", "-C", source.path, "status",
+                    "--porcelain", "--", "fs/tracefs", *sorted(names)], "git status")
+        return said.splitlines()[0][3:] if said else None
+    others = sorted({path.name for path in (source.path / "fs/tracefs").iterdir()
+                     if path.suffix not in (".o", ".cmd", ".a")
+                     and not path.name.startswith(".")} - STOCK_FILES)
+    return f"fs/tracefs/{others[0]}" if others else None
+
+
+def same(path, file):
+    return path.is_file() and kernel_build.content_and_mode(path) == file
+
+
+def overlay(args):
+    if not args.ksrc:
+        raise Failure("make overlay needs KSRC=, the kernel's tree to put the files into")
+    source = kernel_source.own_tree(Path(args.ksrc))
+    changed = changed_file(source, touched_by_patches(source))
+    with tempfile.TemporaryDirectory(prefix="eventfs-stock-") as scratch:
+        try:
+            files = kernel_build.our_files(stock_of(source, Path(scratch)))
+        except Failure as failure:
+            if not changed:
+                raise
+            raise Failure(f"{source.path} is not stock, it has {changed}: unpack it again, "
+                          "or take a tree with git, whose HEAD is stock") from failure
+    new = [name for name, file in files.items() if not same(source.path / name, file)]
+    if not new:
+        print(f"{source.path} has our {len(files)} files already")
+        return 0
+    if changed and not args.force:
+        raise Failure(f"{source.path}: {changed} was changed; look at it, and say FORCE=1 "
+                      "to write over it")
+    for name in new:
+        write_file(source.path / name, *files[name])
+    fitted = f", fitted to it by {source.base.patch.relative_to(REPO)}" \
+        if source.base.patch.exists() else ""
+    print(f"{source.path} is Linux {source.version}: wrote {len(new)} of {len(files)} "
+          f"files{fitted}")
+    return 0
+
+
+def deb(args):
+    need(DEB_PROGRAMS)
+    kernel = kernel_build.Kernel("eventfs", "deb", args.base, args.ksrc)
+    name, email = identity()
+    env = {**kernel.build_env(), "KDEB_CHANGELOG_DIST": "unstable",
+           "KDEB_PKGVERSION": f"{kernel.source.version}-1",
+           "DEBFULLNAME": name or "eventfs", "DEBEMAIL": email or "eventfs@localhost",
+           # What is built against is not of this kernel's making.
+           "DEB_BUILD_PROFILES": "pkg.linux-upstream.nokernelheaders",
+           "DPKG_FLAGS": "-d"}
+    with kernel.locked_tree() as held:
+        kernel.prepare()
+        kernel.out.mkdir(exist_ok=True)
+        kernel.configure(env)
+        if args.dry_run:
+            # All of it but the one step that builds and packs.
+            run(kernel.make("bindeb-pkg"), "bindeb-pkg",
+                env={**env, "DPKG_FLAGS": f"{env['DPKG_FLAGS']} --target=build-indep"})
+            control = (kernel.out / "debian/control").read_text(encoding="utf-8")
+            print("would build", re.search(r"^Package: (linux-image\S*)", control,
+                                           re.MULTILINE)[1])
+            return 0
+        for old in kernel.tree.glob("*.deb"):
+            old.unlink()
+        kernel_build.compile_kernel(kernel, env, held, "bindeb-pkg")
+        packages = [path for path in kernel.tree.glob("linux-image-*.deb")
+                    if "-dbg" not in path.name]
+        if not packages:
+            raise Failure(f"bindeb-pkg made no package in {kernel.tree}")
+        to = BUILD / "deb"
+        to.mkdir(parents=True, exist_ok=True)
+        for path in packages:
+            shutil.copy(path, to)
+            print(to / path.name)
+    return 0
+
+
+def command_line():
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("overlay", "deb"))
+    kernel_build.add_arguments(parser, choose=False)
+    parser.add_argument("--force", action="store_true",
+                        default=os.environ.get("FORCE", "0") not in ("", "0"),
+                        help="overlay: write over files that were changed")
+    parser.add_argument("-n", "--dry-run", action="store_true",
+                        help="deb: configure the kernel only, and see if make would start")
+    args = parser.parse_args()
+    return overlay(args) if args.what == "overlay" else deb(args)
+
+
+if __name__ == "__main__":
+    sys.exit(main(command_line))
