@@ -4,6 +4,11 @@
 use. No kernel is built: a toy source tree, whose make takes no time, stands in.
 """
 
+import contextlib
+import functools
+import importlib.machinery
+import importlib.util
+import io
 import os
 import re
 import shutil
@@ -12,16 +17,24 @@ import subprocess
 import sys
 import tempfile
 import time
+import types
 import unittest
 from pathlib import Path
 from unittest import mock
+from xml.etree import ElementTree
 
 import bench
+import carry
+import check
 import common
+import fuzz
 import guest
 import kernel
 import ktap
+import model
 import mutants
+import series
+import series_check
 import source
 import test
 
@@ -439,7 +452,7 @@ class Guests(ToolsTest):
         super().setUp()
         self.bin = self.top / "bin"
         self.bin.mkdir()
-        self.machine = guest.Machine(accel="tcg", timeout="2")
+        self.machine = guest.Machine(accel="tcg", timeout="60")
         for name in ("BUILD", "LOGS"):
             patcher = mock.patch.object(guest, name, self.top / name)
             patcher.start()
@@ -493,6 +506,7 @@ class Guests(ToolsTest):
 
     def test_hang_ends_with_the_log(self):
         with self.assertRaisesRegex(common.Failure, "not end within 2 s.*TIMEOUT") as caught:
+            self.machine.timeout = 2
             self.boot("time.sleep(60)")
         self.assertEqual(caught.exception.status, 124)
         self.assertEqual(self.said, ["booting"])
@@ -528,6 +542,38 @@ class Guests(ToolsTest):
         self.fail("QEMU still runs")
 
 
+class Model(unittest.TestCase):
+    def test_step_whose_text_is_gone(self):
+        functions = model.read_functions(model.SOURCE)
+        steps = model.read_steps(model.MODEL.read_text())
+        self.assertTrue(all(step.place(functions, model.SOURCE) for step in steps))
+        for function, text in (("eventfs_find", "kref_get(&node->ref)"),
+                               ("eventfs_seek", "return NULL")):
+            with self.assertRaisesRegex(common.Failure, f":7: {function}.*mend the model"):
+                model.Step(7, function, text).place(functions, model.SOURCE)
+
+    def test_mutant_without_its_fault(self):
+        text = model.MODEL.read_text()
+        self.assertIn("NO_WAKE", model.read_mutants(text))
+        for old, new, pattern in ((" = the last of", " = the first of", "no fault \"the first"),
+                                  ("ifdef NO_WAKE", "ifdef NOWAKE", "NO_WAKE changes nothing"),
+                                  ("mutant NO_WAKE =", "NO_WAKE =", "not in the list.*NO_WAKE")):
+            with self.assertRaisesRegex(common.Failure, pattern):
+                model.read_mutants(text.replace(old, new))
+
+    def test_search_that_was_cut_short(self):
+        search = model.Search.__new__(model.Search)
+        search.errors, full = 0, "Full statespace search for:\n"
+        search.output = full
+        self.assertIsNone(search.trouble())
+        for output in ("Bit statespace search for:\n", "",
+                       full + "error: max search depth too small\n",
+                       full + "Warning: Search not completed\n",
+                       "pan: reached -DMEMLIM bound\n" + full):
+            search.output = output
+            self.assertIn("not exhaustive", search.trouble())
+
+
 class Switches(ToolsTest):
     def test_mistakes_are_one_line(self):
         run = DEV / "guest.py"
@@ -541,6 +587,15 @@ class Switches(ToolsTest):
                              ({"ACCEL": "fast"}, "ACCEL=fast")):
             with self.subTest(env):
                 self.fails(self.start(run, **env), pattern)
+        self.fails(self.start(run, "--image", self.top), "no bzImage in it")
+
+    def test_mistakes_of_a_stress(self):
+        for env, pattern in (({"MINUTES": "long"}, "MINUTES=long"),
+                             ({"MINUTES": "0"}, "MINUTES=0"),
+                             ({"SEED": "x"}, "SEED=x"),
+                             ({"ONLY": "a' b"}, "ONLY=a' b")):
+            with self.subTest(env):
+                self.fails(self.start(DEV / "stress.py", **env), pattern)
 
     def test_unknown_suite(self):
         self.fails(self.start(DEV / "test.py", ONLY="nothing"), "no suite nothing")
@@ -580,6 +635,27 @@ class Logs(ToolsTest):
                 "[ 0.0] kmemleak: Kernel memory leak detector initialized",
                 "[ 0.0] PCI: if necessary, use \"pci=nocrs\" and report a bug"]
         self.assertEqual(guest.warnings_in("\n".join(bad + fine)), bad)
+
+    def test_races_of_others_are_not_ours(self):
+        line = "[ 1.0] " + "=" * 66
+        report = [line, "[ 1.0] BUG: KCSAN: data-race in {0} / {1}", "[ 1.0] ",
+                  "[ 1.0] write to 0xffff888000 of 4 bytes by task 1 on cpu 0:",
+                  "[ 1.0]  {0}+0x1/0x2", "[ 1.0]  do_it+0x1/0x2",
+                  "[ 1.0]  more+0x1/0x2", "[ 1.0]  eventfs_lookup+0x1/0x2",
+                  "[ 1.0] read to 0xffff888000 of 4 bytes by task 2 on cpu 1:",
+                  "[ 1.0]  {1}+0x1/0x2", line]
+        text = "\n".join(report)
+        for ours, names in ((0, ("d_lookup", "dput")), (1, ("dput", "eventfs_find")),
+                            (1, ("tracefs_getattr", "dput"))):
+            found = guest.warnings_in(text.format(*names) + "\n[ 1.1] more\n"
+                                      + text.format("one", "two") + "\n")
+            self.assertEqual(len(found), ours, names)
+        # Those that are known, though one of us called what raced
+        text = text.replace("do_it", "tracefs_owner_permission")
+        for ours, names in ((0, ("generic_permission", "vfs_get_tree")),
+                            (1, ("generic_permission", "vfs_put_tree"))):
+            found = guest.warnings_in(text.format(*names) + "\n")
+            self.assertEqual(len(found), ours, names)
 
     def test_kunit_results(self):
         log = """\
@@ -624,6 +700,29 @@ class Logs(ToolsTest):
         with self.assertRaisesRegex(common.Failure, "does not fit.*mutants.txt"):
             fault.applied(content)
 
+    def test_every_input_says_what_it_is(self):
+        program = fuzz.build()
+        for path in fuzz.INPUTS.iterdir():
+            licence, why, text = path.read_text().split("\n", 2)
+            self.assertTrue(why.startswith("# "), path)
+            self.assertEqual(common.run([program, "-p", path], "fuzz -p"), text, path)
+
+    def test_input_that_the_kernel_died_of(self):
+        with tempfile.TemporaryDirectory() as scratch:
+            log = Path(scratch, "log")
+            log.write_text("[ 1.0] fuzz: run 00\n[ 2.0] fuzz: run 0104\n[ 2.1] BUG: x\n")
+            self.assertEqual(fuzz.last_announced(log), "0104")
+        self.assertIsNone(fuzz.last_announced(None))
+
+    def test_fuzzer_output(self):
+        output = fuzz.Output()
+        with mock.patch("builtins.print") as said:
+            output.feed(1, b"fuzz: keep 00\nfuzz: DIFF")
+            output.feed(1, b"ERENCE: a: b\nfuzz: input 0104\n")
+        self.assertEqual([call.args[0] for call in said.call_args_list],
+                         ["fuzz: DIFFERENCE: a: b", "fuzz: input 0104"])
+        self.assertEqual(output.find(r"fuzz: keep ([0-9a-f]+)$"), ["00"])
+
     def test_ftracetest_output(self):
         results = []
         output = test.FtracetestOutput(["a", "b", "c", "d", "a (instance)"],
@@ -643,6 +742,616 @@ class Logs(ToolsTest):
             report.suite("empty", lambda report: None)
             self.assertEqual(report.end(), 1)
         self.assertRegex(said.call_args.args[0], re.escape("0 passed, 1 failed"))
+
+    def test_results_are_kept(self):
+        """As KTAP, which is what was printed, as JUnit's XML, and the logs."""
+        old = self.top / "logs/old.log"
+        common.write_file(old, b"of another")
+        os.utime(old, (1, 1))
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said), \
+                mock.patch.object(test, "LOGS", old.parent):
+            report = test.Report(self.top / "results")
+            report.begin(1)
+
+            def suite(report):
+                common.write_file(old.with_name("new.log"), b"of this run")
+                report.check("good", True)
+                report.result("skipped", "skip", "no <reason>")
+                report.check("bad", False, "a \x1b[1mloud\x1b[0m note")
+            report.suite("one", suite)
+            self.assertEqual(report.end(), 1)
+        self.assertRegex(said.getvalue(), "(?s)^KTAP version 1\n1..1\n    KTAP version 1"
+                         "\n.*    ok 2 skipped # SKIP no <reason>\n.*\nnot ok 1 one # ")
+        self.assertTrue(said.getvalue().startswith(
+            (self.top / "results/results.ktap").read_text()))
+        self.assertEqual([log.name for log in (self.top / "results/logs").iterdir()],
+                         ["new.log"])
+        root = ElementTree.parse(self.top / "results/results.xml").getroot()
+        self.assertEqual(dict(root[0].attrib, time=""), {
+            "name": "one", "tests": "3", "failures": "1", "skipped": "1",
+            "errors": "0", "time": ""})
+        self.assertEqual([(case.get("classname"), case.get("name"),
+                           *[(why.tag, why.get("message")) for why in case])
+                          for case in root[0]],
+                         [("one", "good"), ("one", "skipped", ("skipped", "no <reason>")),
+                          ("one", "bad", ("failure", "a ?[1mloud?[0m note"))])
+
+    def test_results_that_cannot_be_kept(self):
+        common.write_file(self.top / "file", b"")
+        with self.assertRaisesRegex(common.Failure, "cannot write to RESULTS=.*/file: "):
+            test.Report(self.top / "file")
+
+
+class CheckedRepository(ToolsTest):
+    """What "make check" finds in tools; each is to find something."""
+
+    def setUp(self):
+        super().setUp()
+        common.need({name: package for name, package in check.PROGRAMS.items()
+                     if name in ("shellcheck", "pyflakes3", "codespell")
+                     or "/lava_common/" in name})
+
+    def repository(self, **files):
+        for name, content in files.items():
+            common.write_file(self.top / "repo" / name.replace("_", "."),
+                              content.encode())
+        return check.Repository(self.top / "repo")
+
+    def finds(self, function, *patterns):
+        count, found = function()
+        self.assertEqual(len(found.lines), len(patterns), found.lines)
+        for line, pattern in zip(found.lines, patterns):
+            self.assertRegex(line, pattern)
+        return count
+
+    def test_spdx(self):
+        repo = self.repository(a_sh="#!/bin/sh\n", b_py="# SPDX-License-Identifier: x\n")
+        self.assertEqual(self.finds(repo.spdx, "^a.sh:1: no SPDX"), 2)
+
+    def test_shellcheck(self):
+        repo = self.repository(a_sh="#!/bin/bash\nrm $1\n", b_c="rm $1\n")
+        self.assertEqual(self.finds(repo.shellcheck, "^a.sh:2: .*SC2086"), 1)
+
+    def test_shellcheck_of_shell_tests(self):
+        common.write_file(self.top / "repo" / check.SHELL_TESTS / "a.tc",
+                          b"#!/bin/sh\nrm $1\nif [ x == $1 ]; then echo; fi\n")
+        self.finds(self.repository().shellcheck, "a.tc:3: .*SC3014")
+
+    def test_pyflakes(self):
+        repo = self.repository(a_py="import os\n", b_py="x = 1\n")
+        self.assertEqual(self.finds(repo.pyflakes, "^a.py:1: 'os' imported"), 2)
+
+    def test_codespell(self):
+        repo = self.repository(a_md="fine\n" "t" "eh iput\n")
+        self.finds(repo.codespell, "^a.md:2: .* ==> the$")
+
+    def lava(self, name, *edits):
+        """Ours, with an edit each that has to be found."""
+        text = (DEV.parent / "fleet" / name).read_text(encoding="utf-8")
+        for old, new, pattern in edits:
+            self.assertEqual(text.count(old), 1, old)
+            common.write_file(self.top / "repo/fleet" / name,
+                              text.replace(old, new).encode())
+            with self.subTest(new):
+                self.finds(self.repository().lava, f"^fleet/{name}:{pattern}")
+
+    def test_lava_job(self):
+        common.write_file(self.top / "repo/fleet/lava-test.yaml",
+                          (DEV.parent / "fleet/lava-test.yaml").read_bytes())
+        self.lava("lava-job.yaml",
+                  ("visibility: public", "visibility: secret", "9: .*not a valid value"),
+                  ("method: qemu", "method: qemuu", ".* unknown action type"),
+                  ("minutes: 90", "minutes: 900", ".* larger than job timeout"),
+                  ("fleet/lava-test.yaml", "fleet/gone.yaml", ".* there is no fleet/gone"))
+
+    def test_lava_definition(self):
+        self.lava("lava-test.yaml",
+                  ("Definition 1.0", "Definition 2.0", "6: .*not a valid value"),
+                  ("\n  steps:", "\n  step:", "20: .*extra keys"),
+                  ("${FOLDERS} || true", "${FOLDERS} ||", "20: .*[Ss]yntax error"),
+                  ("os:\n", "os: [\n", ".* expected the node"))
+
+    def test_nothing_to_check(self):
+        for name in ("spdx", "shellcheck", "pyflakes", "codespell", "lava"):
+            with self.subTest(name), self.assertRaisesRegex(common.Failure, "no file"):
+                getattr(self.repository(), name)()
+
+    def test_program_that_breaks(self):
+        repo = self.repository(a_py="x = 1\n")
+        with mock.patch.object(check, "output", return_value=("no python\n", 127)):
+            with self.assertRaisesRegex(common.Failure, "no python"):
+                repo.pyflakes()
+        with mock.patch.dict(os.environ, PATH="/none"):
+            lines, well = check.run_check(("x", "files", repo.pyflakes), False)
+        self.assertFalse(well)
+        self.assertRegex(lines[0], "^x: failed: .*pyflakes3")
+
+
+class OnBoard(ToolsTest):
+    """fleet/kselftest.sh, with programs of a board that say what they are told to."""
+
+    def setUp(self):
+        super().setUp()
+        self.board, self.tests = self.top / "board", self.top / "kselftest"
+        self.says("mount", "")
+        self.says("dmesg", "")
+        self.says("lava-test-case", "LAVA $*", quote="")
+        (self.tests / "ftrace/test.d/eventfs").mkdir(parents=True)
+        common.write_file(self.tests / "kselftest-list.txt",
+                          b"ftrace:ftracetest-ktap\nfilesystems/eventfs:eventfs_test\n")
+
+    def says(self, program, text, where=None, quote="'"):
+        lines = [f"echo {quote}{line}{quote}\n" for line in text.splitlines()]
+        common.write_file((where or self.board) / program,
+                          "".join(["#!/bin/sh\n", *lines]).encode(), 0o755)
+
+    def reported(self):
+        process = subprocess.run(
+            [DEV.parent / "fleet/kselftest.sh", self.tests, "eventfs", "gone"], check=False,
+            env={**self.env, "PATH": f"{self.board}:{os.environ['PATH']}"},
+            stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        self.assertEqual(process.stderr, "")
+        return process.returncode, dict(re.findall(r"^LAVA (\S+) --result (\w+)$",
+                                                   process.stdout, re.MULTILINE))
+
+    def test_results_reach_lava(self):
+        self.says("run_kselftest.sh", "TAP version 13\n1..1\n"
+                  "# selftests: filesystems/eventfs: eventfs_test\n# 1..2\n"
+                  "# #            OK  walk.one\n# ok 1 walk.one\n# ok 2 walk.two # SKIP no it\n"
+                  "ok 1 selftests: filesystems/eventfs: eventfs_test", self.tests)
+        self.says("ftracetest", "1..2\nok 1 eventfs - a miss, cached\n"
+                  "not ok 2 Test trace_printk # UNRESOLVED", self.tests / "ftrace")
+        self.says("dmesg", "[    0.1] WARNING: of the boot\n"
+                  "[    1.0]     KTAP version 1\n[    1.0]     # Subtest: eventfs\n"
+                  "[    1.0]     1..1\n[    1.0]     ok 1 miss_is_cached\n"
+                  "[    1.0] ok 1 eventfs\n[    2.0] eventfs: kselftest.sh begins")
+        self.assertEqual(self.reported(), (0, {
+            "kunit.miss_is_cached": "pass", "kunit.eventfs": "pass",
+            "kselftest.eventfs_test.walk.one": "pass",
+            "kselftest.eventfs_test.walk.two": "skip",
+            "kselftest.filesystems_eventfs_eventfs_test": "pass",
+            "ftrace.eventfs_-_a_miss_cached": "pass",
+            "ftrace.Test_trace_printk": "unknown",
+            "log.no_complaint_of_the_kernel": "pass"}))
+
+    def test_failures_on_a_board(self):
+        self.says("run_kselftest.sh", "1..2\n# selftests: filesystems/eventfs: eventfs_test\n"
+                  "# not ok 1 walk.one\nnot ok 1 selftests: filesystems/eventfs: eventfs_test "
+                  "# exit=1", self.tests)
+        self.says("ftracetest", "", self.tests / "ftrace")
+        self.says("dmesg", "[ 2.0] eventfs: kselftest.sh begins\n[ 3.0] BUG: late")
+        self.assertEqual(self.reported(), (1, {
+            "kselftest.eventfs_test.walk.one": "fail",
+            "kselftest.filesystems_eventfs_eventfs_test": "fail",
+            "kselftest.all-ran": "fail", "ftrace.all-ran": "fail",
+            "log.no_complaint_of_the_kernel": "fail"}))
+
+
+class CheckedTree(ToolsTest):
+    """What "make check" makes of what the kernel's tools say."""
+
+    def setUp(self):
+        super().setUp()
+        names = ("fs/tracefs/inode.c", "fs/tracefs/internal.h", "fs/Kconfig",
+                 check.SELFTESTS + "a_test.c")
+        toy = types.SimpleNamespace(tree=self.top, overlay=dict.fromkeys(names))
+        self.src = self.top / "src"
+        for name in names:
+            common.write_file(self.src / name, b"int f(void) { int x; return 0; }\n")
+        common.write_file(self.src / "scripts/coccinelle/a.cocci", b"")
+        self.tree = check.Tree(toy)
+        self.out = types.SimpleNamespace(out=self.top / "gcc", build_env=dict)
+        for name in ("build", "place"):
+            patcher = mock.patch.object(self.tree, name, return_value=self.out)
+            patcher.start()
+            self.addCleanup(patcher.stop)
+
+    def saying(self, text, status=0):
+        return mock.patch.object(self.tree, "make", return_value=(text, status))
+
+    def says(self, function, text, *lines, status=0):
+        with self.saying(text, status):
+            _, found = function()
+        self.assertEqual(found.lines, list(lines))
+        return found
+
+    def fails_with(self, pattern, function, text="", status=0):
+        with self.saying(text, status), self.assertRaisesRegex(common.Failure, pattern):
+            function()
+
+    def test_sparse(self):
+        ran = f"  CHECK   {self.src}/fs/tracefs/inode.c\n"
+        self.says(self.tree.sparse, ran)
+        self.says(self.tree.sparse, ran + f"{self.src}/fs/tracefs/inode.c:7:2: warning: "
+                  "context imbalance\n", "fs/tracefs/inode.c:7: warning: context imbalance")
+        found = self.says(self.tree.sparse, ran + f"{self.src}/include/linux/rbtree.h:74:9: "
+                          "error: incompatible types\n")
+        self.assertEqual(found.others, 1)
+
+    def test_sparse_that_ran_nothing(self):
+        self.fails_with("did not look at fs/tracefs/inode.c", self.tree.sparse,
+                        "  CC      fs/tracefs/inode.o\n")
+
+    def test_compiler(self):
+        compile_gcc = functools.partial(self.tree.compile, "gcc")
+        ran = "  CC      fs/tracefs/inode.o\n"
+        self.says(compile_gcc, ran + "../src/fs/tracefs/internal.h:3:4: note: here\n")
+        self.says(compile_gcc, ran + "../src/fs/tracefs/internal.h:3:4: warning: unused\n",
+                  "fs/tracefs/internal.h:3: warning: unused")
+        self.fails_with("did not look at", compile_gcc)
+        self.fails_with("no rule", compile_gcc, "no rule\n", 2)
+
+    def test_coccicheck(self):
+        ran = (f"/usr/bin/spatch -D report --cocci-file {self.src}/scripts/coccinelle/a.cocci\n"
+               f"HANDLING: {self.src}/fs/tracefs/inode.c\n")
+        self.says(self.tree.coccicheck, ran)
+        self.says(self.tree.coccicheck, ran + f"{self.src}/fs/tracefs/inode.c:5:1-4: WARNING x\n",
+                  "fs/tracefs/inode.c:5: WARNING x")
+        for part in ran.splitlines():
+            self.fails_with("did not look at .*(a.cocci|inode.c)", self.tree.coccicheck, part)
+        self.fails_with("coccicheck failed", self.tree.coccicheck, "coccicheck failed\n", 2)
+
+    def script(self, name, text):
+        common.write_file(self.src / "scripts" / name, text.encode(), 0o755)
+
+    def test_kernel_doc(self):
+        self.script("kernel-doc", "#!/bin/sh\necho fs/tracefs/inode.c:1: info: Scanning doc for f\n"
+                    "echo fs/tracefs/inode.c:2: warning: no x\n"
+                    "echo Warning: fs/tracefs/internal.h:3 no y\nexit 2\n")
+        _, found = self.tree.kernel_doc()
+        self.assertEqual(found.lines, ["fs/tracefs/inode.c:2: warning: no x",
+                                       "fs/tracefs/internal.h:3: no y"])
+        self.script("kernel-doc", "#!/bin/sh\n")
+        self.fails_with("no comment to check", self.tree.kernel_doc)
+
+    def test_htmldocs(self):
+        documents = [check.DOCUMENTS + name for name in ("eventfs.rst", "tracefs.rst")]
+        for name in documents:
+            common.write_file(self.src / name, b".. kernel-doc:: a.c\n   :functions: f g\n")
+            self.tree.ours.append(name)
+        common.write_file(self.src / check.DOCUMENTS / "index.rst", b"")
+        common.write_file(self.src / check.DOCUMENTS / "other.rst", b"")
+
+        def builds(*lines):
+            common.write_file(self.src / "Makefile", ("htmldocs:\n\t@" + "\n\t@".join(
+                [f"! test -e {check.DOCUMENTS}other.rst", *lines]) + "\n").encode())
+        page = "mkdir -p $(BUILDDIR)/filesystems; echo 'id=\"c.{0}\"' > $(BUILDDIR)/filesystems/{1}"
+        builds(page.format("f", "eventfs.html"))
+        self.fails_with("did not look at .*tracefs.rst", self.tree.htmldocs)
+        pages = [page.format("f", "eventfs.html"), page.format("g", "tracefs.html")]
+        builds(*pages[:1], page.format("x", "tracefs.html"))
+        self.fails_with("did not look at g", self.tree.htmldocs)
+        builds(*pages)
+        self.says(self.tree.htmldocs, "")
+        top = f"$(CURDIR)/{check.DOCUMENTS}"
+        builds(*pages, f"echo {top}eventfs:7: ./fs/tracefs/inode.c:1: WARNING: emphasis",
+               "echo WARNING: ./fs/tracefs/inode.c:2 parameter x",
+               "echo ./fs/tracefs/inode.c:3: warning: parameter y",
+               f"echo {top}tracefs.rst: WARNING: not in any toctree",
+               f"echo {top}eventfs.rst:4: ERROR: no target",
+               f"echo {top}index.rst:5: WARNING: no document")
+        found = self.says(self.tree.htmldocs, "",
+                          "fs/tracefs/inode.c:1: WARNING: emphasis",
+                          "fs/tracefs/inode.c:2: WARNING: parameter x",
+                          "fs/tracefs/inode.c:3: warning: parameter y",
+                          documents[1] + ":1: WARNING: not in any toctree",
+                          documents[0] + ":4: ERROR: no target")
+        self.assertEqual(found.others, 1)
+        builds("echo make: no rule; exit 2")
+        self.fails_with("Error 2", self.tree.htmldocs)
+
+    def test_checkpatch(self):
+        self.script("checkpatch.pl", "for (@ARGV) {\n\tnext unless -e;\n"
+                    "\tprint \"$_:2: WARNING:TYPO: x\\n\" if /inode/;\n"
+                    "\tprint \"total: 0 errors, 1 warnings, 3 lines checked\\n\";\n}\n")
+        count, found = self.tree.checkpatch()
+        self.assertEqual(count, 3)
+        self.assertEqual(found.lines, ["fs/tracefs/inode.c:2: WARNING:TYPO: x"])
+        self.script("checkpatch.pl", "")
+        self.fails_with("did not look at all of", self.tree.checkpatch)
+
+    def test_programs(self):
+        count, found = self.tree.programs("gcc")
+        self.assertEqual(count, 1)
+        self.assertRegex(found.lines[0], "a_test.c:1: warning: unused variable")
+        (self.src / check.SELFTESTS / "a_test.c").unlink()
+        self.fails_with("No such file", functools.partial(self.tree.programs, "gcc"))
+
+    def test_checks_are_chosen(self):
+        chains = check.of_tree(self.tree, check.SPARSE_BASE)
+        names = [name for chain in check.chosen(chains, "sparse,gcc") for name, *_ in chain]
+        self.assertIn(f"sparse ({check.SPARSE_BASE})", names)
+        self.assertNotIn(f"coccicheck ({check.SPARSE_BASE})", names)
+        with self.assertRaisesRegex(common.Failure, "no check smatch"):
+            check.chosen(chains, "smatch")
+
+    def test_end_is_at_once(self):
+        """Whatever runs is ended, and nothing is started after it."""
+        def interrupted():
+            while not check.running:
+                time.sleep(0.01)
+            raise KeyboardInterrupt
+
+        def sleeping():
+            check.output("sleep", "60")
+            return 1, check.Findings(self.top, ["a"])
+        started = []
+        self.addCleanup(check.ending.clear)
+        with self.assertRaises(KeyboardInterrupt), mock.patch("builtins.print"):
+            check.run_chains([[("one", "files", sleeping), ("two", "files", started.append)],
+                              [("three", "files", interrupted)]], False)
+        self.assertEqual(started, [])
+        self.assertEqual(check.running, set())
+
+    def test_failure_is_counted(self):
+        def broken():
+            raise common.Failure("broken")
+        found = check.Findings(self.top, ["a"])
+        with mock.patch("builtins.print") as said:
+            failed = check.run_chains([[("one", "files", broken)],
+                                       [("two", "files", lambda: (3, found))]], False)
+        self.assertEqual(failed, 1)
+        self.assertEqual({call.args[0] for call in said.call_args_list},
+                         {"one: failed: broken", "two: 3 files"})
+
+
+class Series(ToolsTest):
+    """The states of a toy kernel, whose last one is ours."""
+
+    STOCK = "one\ntwo\n"
+    OURS = """\
+/* What it is for */
+
+/*
+ * Parts
+ */
+
+/* Says one. */
+static int one(void)
+{
+	int x = 1;
+
+	return x;
+}
+
+static int two(void)
+{
+	return 2;
+}
+"""
+
+    def setUp(self):
+        super().setUp()
+        self.steps = self.top / "steps"
+        self.steps.mkdir()
+        (self.tree / "fs/tracefs/event_inode.c").write_text(self.STOCK)
+        self.source = source.Source(self.tree, source.Base("v6.12"), fixed=False)
+        self.files = {"fs/tracefs/event_inode.c": (self.OURS.encode(), 0o644),
+                      "fs/tracefs/new.c": (b"new\n", 0o755)}
+        for name, value in (("our_files", lambda _: dict(self.files)),
+                            ("MAINTAINERS", "no such file")):
+            patcher = mock.patch.object(kernel, name, value)
+            patcher.start()
+            self.addCleanup(patcher.stop)
+        patcher = mock.patch.object(series, "STEPS", self.steps)
+        patcher.start()
+        self.addCleanup(patcher.stop)
+        self.step("01-first", "in fs/tracefs/event_inode.c\nsection Parts\n"
+                  "lines \"/* What\"\n-one\n-two\n")
+        self.step("02-second", "adds fs/tracefs/new.c\n"
+                  "in fs/tracefs/event_inode.c\n"
+                  "definition two\n"
+                  "in fs/tracefs/event_inode.c one\n"
+                  "lines \"int x\" to \"return x;\"\n-\treturn 1;\n"
+                  "lines \"/* Says\"\n")
+
+    def step(self, name, commands):
+        (self.steps / f"{name}.txt").write_text(f"toy: {name}\n\nWhy.\n---\n{commands}")
+
+    def states(self):
+        return series.Series(self.source).states
+
+    def refuses(self, pattern):
+        with self.assertRaisesRegex(common.Failure, pattern) as caught:
+            self.states()
+        self.assertNotIn("\n", str(caught.exception))
+
+    def test_states(self):
+        first, second, last = self.states()
+        self.assertEqual((first, last), ({}, self.files))
+        self.assertEqual(list(second), ["fs/tracefs/event_inode.c"])
+        self.assertEqual(second["fs/tracefs/event_inode.c"][0].decode(), """\
+/* What it is for */
+
+/*
+ * Parts
+ */
+
+static int one(void)
+{
+	return 1;
+}
+""")
+
+    def test_step_that_does_not_apply_is_named(self):
+        self.step("02-second", "in fs/tracefs/event_inode.c\n@@\n+not there\n")
+        self.refuses("^series/02-second.txt does not apply in fs/tracefs/event_inode.c: "
+                     r"\+not there: such lines are there 0 times")
+        self.step("02-second", "in fs/tracefs/event_inode.c two\nlines \"int x\"\n")
+        self.refuses("02-second.txt does not apply in fs/tracefs/event_inode.c two: "
+                     "lines int x: such a line is there 0 times")
+        self.step("02-second", "in fs/tracefs/event_inode.c\ndefinition three\n")
+        self.refuses("definition three: three is defined there 0 times")
+        self.step("02-second", "in fs/tracefs/event_inode.c\nlines \"static int\"\n")
+        self.refuses("such a line is there 2 times")
+        self.step("02-second", "adds fs/tracefs/other.c\n")
+        self.refuses("adds fs/tracefs/other.c: no file of ours is fs/tracefs/other.c")
+        self.step("02-second", "edits fs/tracefs/new.c\n")
+        self.refuses("is as in the stock kernel, or not in it")
+        self.step("02-second", "in fs/tracefs/gone.c\nsection Parts\n")
+        self.refuses("in fs/tracefs/gone.c: there is no such file")
+
+    def test_mistakes_in_a_step(self):
+        self.step("02-second", "ads fs/tracefs/new.c\n")
+        self.refuses("ads fs/tracefs/new.c: is no command here")
+        self.step("02-second", "adds \"fs/tracefs/new.c\n")
+        self.refuses("02-second.txt: adds .*: No closing quotation")
+        self.step("02-second", "definition two\n")
+        self.refuses("definition two: is no command here")
+        (self.steps / "02-second.txt").write_text("toy: second\n")
+        self.refuses("series/02-second.txt: no message, or no line --- after it")
+
+    def test_what_no_patch_brings(self):
+        self.files["fs/tracefs/more.c"] = b"more\n", 0o644
+        self.refuses("no patch brings all of fs/tracefs/more.c: name it in the patch")
+
+    def test_patches_are_written_and_applied(self):
+        with mock.patch.object(series, "identity", return_value=("A B", "a@b.example")):
+            series.write_series(series.Series(self.source), self.top / "out", copies=False)
+        patches = sorted(path.name for path in (self.top / "out").iterdir())
+        self.assertEqual(patches, ["0000-cover-letter.patch", "0001-toy-01-first.patch",
+                                   "0002-toy-02-second.patch"])
+        text = (self.top / "out" / patches[2]).read_text()
+        self.assertIn("\nWhy.\n\nSigned-off-by: A B <a@b.example>\n---\n", text)
+        cover = (self.top / "out" / patches[0]).read_text()
+        self.assertIn("\nbase: Linux 6.12.1\n", cover)
+        self.assertNotIn("%", re.sub(r"%\)|\d+%", "", cover))
+
+    def test_tree_that_differs(self):
+        made = series.Series(self.source)
+        apply = series.apply_series
+
+        def damaged(git, base, of, to):
+            patch = to / "0002-toy-02-second.patch"
+            patch.write_text(patch.read_text().replace("+new\n", "+old\n"))
+            apply(git, base, of, to)
+
+        with mock.patch.object(series, "apply_series", damaged), \
+                mock.patch.object(series, "identity", return_value=("A B", "a@b.example")), \
+                self.assertRaisesRegex(common.Failure, "after the last patch "
+                                       "fs/tracefs/new.c is not our file"):
+            series.write_series(made, self.top / "out", copies=False)
+
+    def test_nobody_to_sign(self):
+        with mock.patch.object(series, "identity", return_value=("", "")), \
+                self.assertRaisesRegex(common.Failure, "a patch is signed: git config"):
+            series.write_series(series.Series(self.source), self.top / "out", copies=False)
+
+    def test_base_is_named(self):
+        git = ["git", "-C", str(self.tree), "-c", "user.name=a", "-c", "user.email=b"]
+        for words in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "base"]):
+            subprocess.run([*git, *words], check=True)
+        self.assertRegex(series.base_line(self.source, ["Makefile"]),
+                         "^base-commit: [0-9a-f]{40}$")
+        (self.tree / "Makefile").write_text("VERSION = 6\n")
+        with self.assertRaisesRegex(common.Failure, "Makefile is not as in HEAD"):
+            series.base_line(self.source, ["Makefile"])
+
+    def test_each_state_is_checked(self):
+        made, seen = series.Series(self.source), []
+
+        class Suites:
+            def run(self, report, kernel):
+                seen.append(sorted(kernel.overlay))
+                report.check("it", len(seen) != 2)
+
+        class Kernel:
+            def __init__(self, args, config, state):
+                self.overlay = state
+
+        args = types.SimpleNamespace(only="", results=None)
+        with mock.patch.object(series_check, "State", Kernel), \
+                mock.patch("sys.stdout", new_callable=io.StringIO) as out:
+            self.assertEqual(series_check.check_states(made, args, Suites(), "check"), 1)
+        self.assertEqual(seen, [["fs/tracefs/event_inode.c"], sorted(self.files)])
+        self.assertRegex(out.getvalue(), "(?s)ok 1 01-first # 0m.*not ok 2 02-second # 0m")
+        args.only = "nix"
+        with self.assertRaisesRegex(common.Failure, "no patch nix; .* 01-first 02-second"):
+            series_check.check_states(made, args, Suites(), "check")
+
+    def test_state_that_was_not_compiled(self):
+        state = types.SimpleNamespace(
+            overlay={kernel.MAKEFILE: (b"tracefs-objs\t:= a.o\ntracefs-objs\t+= old/b.o\n",
+                                       0o644)}, source=self.source)
+        self.assertEqual(series_check.objects_of(state), {"a.o", "old/b.o"})
+
+    def test_tables_become_text(self):
+        text = """\
+Before.
+
+.. list-table::
+   :header-rows: 1
+   :widths: 1 1 1 1
+
+   * - what
+     - before
+     - now
+     - who could depend on it
+   * - ``d_off``
+     - a count
+     - below 2\\ :sup:`31`,
+       with gaps
+     - nobody
+"""
+        self.assertEqual(series.plain(text), """\
+Before.
+
+* d_off
+    before: a count
+    now:    below 2^31, with gaps
+    who:    nobody""")
+
+
+class MaintainersEntry(unittest.TestCase):
+    def test_place(self):
+        text = "Preface\n\nA\nM:\tx\n\nZ IS LOST\nM:\tx\n\nC\nM:\tx\n\n" \
+               "M\nM:\tx\n\nTHE REST\nM:\tx\n"
+        for title, following in (("B", "Z IS LOST"), ("D", "M"), ("N", "THE REST")):
+            after = kernel.with_entry(text, title, ["L:\ty"])
+            self.assertIn(f"\n\n{title}\nL:\ty\n\n{following}\n", after)
+        with self.assertRaisesRegex(common.Failure, "MAINTAINERS has no entries"):
+            kernel.with_entry("nothing\n", "B", [])
+
+
+class Overlaid(ToolsTest):
+    """make overlay"""
+
+    def overlay(self, tree=None, **env):
+        return self.start(DEV / "carry.py", "overlay", "--ksrc", tree or self.tree, **env)
+
+    def test_no_kernel(self):
+        self.fails(self.start(DEV / "carry.py", "overlay"), "make overlay needs KSRC=")
+        self.fails(self.overlay(self.top / "nothing"), "is not a directory")
+        (self.top / "empty").mkdir()
+        self.fails(self.overlay(self.top / "empty"), "give KSRC a kernel source tree")
+        self.fails(self.overlay(toy_tree(self.top / "old", "6.6")), "KSRC takes 6.12")
+
+    def test_changed_tree(self):
+        ours = {"fs/tracefs/event_inode.c": (b"ours\n", 0o644)}
+        args = types.SimpleNamespace(ksrc=str(self.tree), force=False)
+        git = ["git", "-C", str(self.tree), "-c", "user.name=a", "-c", "user.email=b"]
+        for words in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "base"]):
+            subprocess.run([*git, *words], check=True)
+        path = self.tree / "fs/tracefs/event_inode.c"
+        path.write_text("mine\n")
+        with mock.patch.object(kernel, "our_files", return_value=ours), \
+                mock.patch("builtins.print") as printed:
+            with self.assertRaisesRegex(common.Failure, "event_inode.c was changed; look at "
+                                        "it, and say FORCE=1"):
+                carry.overlay(args)
+            self.assertEqual(path.read_text(), "mine\n")
+            args.force = True
+            carry.overlay(args)
+            self.assertEqual(path.read_text(), "ours\n")
+            args.force = False
+            carry.overlay(args)
+        self.assertRegex(printed.call_args_list[0][0][0], "wrote 1 of 1 files, fitted to it")
+        self.assertRegex(printed.call_args_list[1][0][0], "has our 1 files already")
+
+    def test_overlaid_without_git(self):
+        (self.tree / "fs/tracefs/Kconfig").write_text("ours\n")
+        self.fails(self.overlay(), "is not stock, it has fs/tracefs/Kconfig: unpack it again")
 
 
 class Bench(unittest.TestCase):
@@ -692,6 +1401,50 @@ class Bench(unittest.TestCase):
                     mock.patch.object(source, "kernel_version", return_value="6.1.0"):
                 kernel.Kernel("eventfs", "bench", "v6.1")
         self.assertNotIn("v6.1", source.base_names())
+
+
+def harden_stress():
+    path = str(common.REPO / "harden/stress")
+    with mock.patch.object(sys, "dont_write_bytecode", True):
+        spec = importlib.util.spec_from_loader(
+            "stress", importlib.machinery.SourceFileLoader("stress", path))
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+    return module
+
+
+class Stress(unittest.TestCase):
+    def test_who_hangs(self):
+        stress = harden_stress()
+        board = mock.Mock(all_of=lambda index: time.monotonic() if index == 2 else 0)
+        scripts = ("sleep 60", "while :; do :; done", "sleep 60")
+        children = [subprocess.Popen(["sh", "-c", script], start_new_session=True)
+                    for script in scripts]
+        try:
+            watch = stress.Watch(mock.Mock(stall=4, board=board),
+                                 {child.pid: i for i, child in enumerate(children)})
+            hung = []
+            for _ in range(3):
+                time.sleep(2.5)
+                hung.append(watch.hung(time.monotonic()))
+        finally:
+            for child in children:
+                os.killpg(child.pid, signal.SIGKILL)
+                child.wait()
+        self.assertEqual((hung[0], hung[2]), ([], [0]))
+
+    def test_what_rises(self):
+        stress = harden_stress()
+        for values, noise, rise in (
+                ([100] * 6, 0, 0), ([100, 100, 900, 100, 100, 100], 0, 0),
+                ([900, 100, 100, 100, 100, 100], 0, 0), ([6, 5, 4, 3, 2, 1], 0, 0),
+                ([100, 100, 100, 110, 110, 110], 0, 0), ([1, 2, 1, 2, 1, 2], 0, 0),
+                ([1, 2, 3, 4, 5, 6], 0, 1), ([1, 2, 3, 4, 5, 6], 5, 0),
+                ([10, 20, 90, 40, 50, 60], 30, 10), ([10, 20, 0, 40, 50, 60], 30, 10),
+                ([10, 10, 20, 20, 30, 30], 0, 5)):
+            with self.subTest(values):
+                found = stress.steady_rise(values, noise)
+                self.assertAlmostEqual(found, rise, delta=rise * 0.3)
 
 
 if __name__ == "__main__":
