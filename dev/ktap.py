@@ -11,21 +11,28 @@ from xml.etree import ElementTree
 
 STAMP = re.compile(r"^\[ *\d+\.\d+\]( T\d+)? ?", re.MULTILINE)
 RESULT = re.compile(r"(ok|not ok) \d+ (\S+)(?: +# SKIP ?(.*))?")
+# What a case of kselftest_harness.h says, and how KUnit begins to
+SAID = re.compile(r"# (\S+\.c:\d+:\S+?:.*|\S+: (?:EXPECTATION|ASSERTION) FAILED .*)")
 
 
 def results(lines, prefix=""):
     """(name, "pass", "fail" or "skip", note) of each case of one plan. A case that
-    was planned and did not end is one that failed."""
-    planned, found = None, []
+    was planned and did not end is one that failed; the note of one that failed is
+    what it said."""
+    planned, found, said = None, [], []
     for line in lines:
         if re.match(r"1\.\.\d+$", line):
             planned = int(line[3:])
+        said += SAID.findall(line)
         match = RESULT.match(line)
         if match:
             good, name, reason = match.groups()
             outcome = "fail" if good != "ok" else "pass" if reason is None else "skip"
             if outcome == "skip":
                 reason = reason or "all of its parameters"
+            elif outcome == "fail":
+                reason = "; ".join(said)
+            said = []
             found.append((prefix + name, outcome, reason or ""))
     if planned != len(found):
         found.append((prefix + "end", "fail", f"{len(found)} of {planned} cases ended"))

@@ -121,6 +121,10 @@ class Report:
             for log in LOGS.iterdir():
                 if log.is_file() and log.stat().st_mtime >= self.began:
                     shutil.copy(log, self.directory / "logs")
+        for suite, cases in self.suites:
+            for name, outcome, note, _ in cases:
+                if outcome == "fail":
+                    say(f"failed: {suite}: {name}" + (f": {note}" if note else ""))
         print(f"{self.passed} passed, {self.failed} failed, "
               f"{self.skipped} skipped", flush=True)
         return 1 if self.failed or not self.passed else 0

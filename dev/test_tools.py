@@ -682,12 +682,33 @@ class Logs(ToolsTest):
 [    0.1] Kernel panic - not syncing
 """
         self.assertEqual(ktap.kunit_results(log), [
-            ("one.good", "pass", ""), ("one.bad", "fail", ""),
+            ("one.good", "pass", ""), ("one.bad", "fail",
+                                         "bad: EXPECTATION FAILED at one.c:1"),
             ("one.other", "skip", "no reason"), ("one.many", "pass", ""),
             ("two.good", "pass", ""), ("two.end", "fail", "1 of 2 cases ended")])
         self.assertEqual(ktap.kunit_complaints(log),
                          ["# bad: EXPECTATION FAILED at one.c:1"])
         self.assertEqual(ktap.kunit_results("[    0.1] no KUnit here"), [])
+
+    def test_selftest_results(self):
+        text = """\
+1..3
+#  RUN           race.a.one ...
+# race_test.c:10:one:2 rounds
+#            OK  race.a.one
+ok 1 race.a.one
+#  RUN           race.a.two ...
+# race_test.c:20:two:Expected 0 (0) == error (5)
+# race_test.c:21:two:with fault 3
+# two: Test failed
+#          FAIL  race.a.two
+not ok 2 race.a.two
+"""
+        self.assertEqual(ktap.results(text.splitlines()), [
+            ("race.a.one", "pass", ""),
+            ("race.a.two", "fail", "race_test.c:20:two:Expected 0 (0) == error (5); "
+             "race_test.c:21:two:with fault 3"),
+            ("end", "fail", "2 of 3 cases ended")])
 
     def test_every_fault_fits(self):
         titles = set()
