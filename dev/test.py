@@ -205,7 +205,8 @@ class Suites:
         and kmemleak looks for what is lost, which makes it three times slower."""
         kernel = self.kernel("debug")
         guest = self.guest("faults", kernel, self.single, kmemleak=self.args.all)
-        run_races(report, guest, kernel, self.args, FAULTS)
+        if not run_races(report, guest, kernel, self.args, FAULTS):
+            raise Failure(f"no test of {FAULTS[0]} is called {self.args.case}")
         check_log(report, guest, kernel)
 
     def run_kunit(self, report, kernel, machine, kmemleak=True):
@@ -382,6 +383,7 @@ def races_script(kernel, rundir, args, programs=PROGRAMS):
 
 
 def run_races(report, guest, kernel, args, programs=PROGRAMS):
+    """Returns how many tests of the programs ran."""
     output = LOGS / f"{guest.name}.txt"
     with guests.run_directory() as rundir, open(output, "wb", buffering=0) as log:
         script = races_script(kernel, rundir, args, programs)
@@ -395,11 +397,13 @@ def run_races(report, guest, kernel, args, programs=PROGRAMS):
         status = guest.run(f"{checked}bash {script}", on_output=collect)
     # One that ended before it had said anything has no part, which is an error too.
     parts = text.decode(errors="replace").split("TAP version 13\n")[1:]
-    for part in parts + [""] * (len(programs) - len(parts)):
-        for result in ktap.results(part.splitlines()):
-            report.result(*result)
+    results = [result for part in parts + [""] * (len(programs) - len(parts))
+               for result in ktap.results(part.splitlines())]
+    for result in results:
+        report.result(*result)
     if guest.leaks:
         report.check("no leak found by kmemleak", status == 0, f"see {output}")
+    return len(results)
 
 
 def record_path(kernel):

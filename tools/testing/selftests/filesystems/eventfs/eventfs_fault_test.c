@@ -35,6 +35,7 @@
 #define NEVER		1000000000U	/* more allocations than anything makes */
 #define DEFAULT_FAULTS	200
 #define SLOW_FAULTS	16	/* of what takes a second each time */
+#define MAX_SWEEPS	5
 #define TEST_SECONDS	900	/* until the harness ends a test that hangs */
 
 /* A second owner, and a time that nothing has by itself */
@@ -803,10 +804,35 @@ static const char *wrong_again(const FIXTURE_VARIANT(fault) *op, int error)
 	return op->undo() ? "it cannot be taken back" : "";
 }
 
+/*
+ * Each of the allocations that are to fail, of about @total. Return: how many ended
+ * with an error
+ */
+static unsigned int sweep(struct __test_metadata *_metadata, const FIXTURE_VARIANT(fault) *op,
+			  int fd, unsigned int total)
+{
+	unsigned int faults = nr_faults(total, op->slow);
+	unsigned int nth, left, tries = 0, failed = 0;
+	int error;
+
+	/* It may take more the next time, so the end is where no fault comes. */
+	do {
+		nth = 1 + (unsigned long)tries++ * total / faults;
+		ASSERT_EQ(0, op->prepare());
+		ASSERT_EQ(0, remount_with(NULL));
+		error = call_with_fault(op, fd, nth, &left);
+		failed += error != 0;
+		ASSERT_STREQ("", wrong(op, error, left)) TH_LOG("with fault %u", nth);
+		ASSERT_STREQ("", wrong_again(op, error)) TH_LOG("after fault %u", nth);
+	} while (!left);
+	TH_LOG("%u allocations; %u of them failed, %u times with an error", total, tries - 1,
+	       failed);
+	return failed;
+}
+
 TEST_F_TIMEOUT(fault, ends_cleanly, TEST_SECONDS)
 {
-	unsigned int total, faults, nth, left, tries = 0, failed = 0;
-	int error;
+	unsigned int total, left, failed, sweeps = 0;
 
 	/* A page of this program's that is missing would count as well. */
 	ASSERT_EQ(0, mlockall(MCL_CURRENT | MCL_FUTURE));
@@ -819,19 +845,13 @@ TEST_F_TIMEOUT(fault, ends_cleanly, TEST_SECONDS)
 	draw(&done);
 	ASSERT_EQ(0, variant->undo());
 
-	faults = nr_faults(total, variant->slow);
-	/* It may take more the next time, so the end is where no fault comes. */
+	/*
+	 * A sanitizer takes memory as well, for a call trace that is new to it. The
+	 * operation does not see the fault that this gets: look again then.
+	 */
 	do {
-		nth = 1 + (unsigned long)tries++ * total / faults;
-		ASSERT_EQ(0, variant->prepare());
-		ASSERT_EQ(0, remount_with(NULL));
-		error = call_with_fault(variant, self->fail_nth, nth, &left);
-		failed += error != 0;
-		ASSERT_STREQ("", wrong(variant, error, left)) TH_LOG("with fault %u", nth);
-		ASSERT_STREQ("", wrong_again(variant, error)) TH_LOG("after fault %u", nth);
-	} while (!left);
-	TH_LOG("%u allocations; %u of them failed, %u times with an error", total, tries - 1,
-	       failed);
+		failed = sweep(_metadata, variant, self->fail_nth, total);
+	} while (failed < variant->least && ++sweeps < MAX_SWEEPS);
 	EXPECT_LE(variant->least, failed);
 }
 
