@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Run the tests where they have more to find: on kernels that look for data
 races, uninitialised memory and too short RCU sections, on a real-time kernel and a
-small one, on other architectures; then stress and fuzz the debug kernel for a few
-minutes. Results as those of "make test"."""
+small one, with little memory, on other architectures; then stress and fuzz the debug
+kernel for a few minutes. Results as those of "make test"."""
 
 import argparse
 import functools
@@ -22,6 +22,8 @@ AT_WORK = {
     "strict": "RCU strict (and thus non-scalable) grace periods", "rt": "PREEMPT_RT",
     "kcsan": "kcsan: enabled early", "kmsan": "Starting KernelMemorySanitizer",
 }
+# Of which 30 are free once the release kernel is up
+LITTLE_MEMORY = "64M"
 # Prefix of the cross compiler, and the packages that build and boot.
 ARCHITECTURES = {
     "i386": ("i686-linux-gnu-", {"i686-linux-gnu-gcc": "gcc-i686-linux-gnu",
@@ -43,6 +45,7 @@ class Hardening(test.Suites):
         suites |= {name: functools.partial(self.elsewhere, name)
                    for name in ARCHITECTURES}
         return suites | {
+            "memory": self.little_memory,
             "fuzz": functools.partial(self.tool, "fuzz.py", ["--seconds=300"]),
             "stress": functools.partial(self.tool, "stress.py",
                                         ["--debug", "--minutes=5"]),
@@ -58,6 +61,17 @@ class Hardening(test.Suites):
             report.check(f"{config} is at work", AT_WORK[config] in log,
                          f'the log has no "{AT_WORK[config]}"')
         self.run_selftests(report, kernel, machine, kmemleak=False)
+
+    def little_memory(self, report):
+        """What a user can hold, and events that come and go while others find no
+        memory: here the guest has little, too."""
+        kernel = self.kernel("release")
+        args = self.args
+        machine = guests.Machine(args.smp, args.mem or LITTLE_MEMORY, args.icount,
+                                 args.accel, args.timeout)
+        guest = self.guest("memory", kernel, machine)
+        test.run_races(report, guest, kernel, args, test.LIMITS)
+        test.check_log(report, guest, kernel)
 
     def elsewhere(self, arch, report):
         """KUnit on another architecture, by the kernel's own tool."""

@@ -36,6 +36,7 @@
 #define PREFIX		"eventfs_st"
 
 #define PATIENCE	60	/* seconds until something counts as hanging */
+#define TEST_SECONDS	900	/* until the harness ends a test, also on slow kernels */
 #define NR_STANDING	4	/* events that stand throughout a test */
 #define DEFAULT_ROUNDS	16
 

@@ -36,7 +36,6 @@
 #define DEFAULT_FAULTS	200
 #define SLOW_FAULTS	16	/* of what takes a second each time */
 #define MAX_SWEEPS	5
-#define TEST_SECONDS	900	/* until the harness ends a test that hangs */
 
 /* A second owner, and a time that nothing has by itself */
 #define UID		11

@@ -26,8 +26,6 @@
 #define EVENT		GROUP "/" PREFIX "_s0"
 #define MAX_WATCHES	"/proc/sys/fs/inotify/max_user_watches"
 
-#define TEST_SECONDS	600	/* until the harness ends a test that hangs */
-
 /* The user, and the group of the mount */
 #define SOMEBODY	1001
 #define MEMBERS		1234

@@ -38,8 +38,6 @@
 #define NR_WORKERS	16
 #define CHURN		32	/* names per round that come and go by the way */
 
-#define TEST_SECONDS	300	/* and until the harness ends a test */
-
 /*
  * Whole trees
  */

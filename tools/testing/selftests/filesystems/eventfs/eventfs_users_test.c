@@ -30,7 +30,6 @@
 #define INSTANCE	INSTANCES "/" PREFIX
 #define INSTANCE_GROUP	INSTANCE "/events/" PREFIX
 
-#define TEST_SECONDS	300	/* until the harness ends a test that hangs */
 #define STUCK_SECONDS	20	/* until somebody who should go on is given up */
 
 /* Users without any right but those that their ids give them */

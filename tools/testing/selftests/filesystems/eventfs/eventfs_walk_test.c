@@ -33,10 +33,6 @@
 #define OTHER		PREFIX "_w"
 #define WALKS		20
 
-#define TEST_SECONDS	300	/* until the harness ends a test */
-
-#define NR(array)	(sizeof(array) / sizeof(*(array)))
-
 /*
  * Functions of fs/namei.c: those that begin a walk, that ends RCU mode at the
  * walk's present directory or at the name it has just found, and that looks for
@@ -88,7 +84,7 @@ static int trace_function(const char *name)
 
 static bool is_end(const char *caller)
 {
-	for (unsigned int i = 0; i < NR(ends); i++) {
+	for (unsigned int i = 0; i < ARRAY_LEN(ends); i++) {
 		/* A compiler may have made a part of it, with a suffix. */
 		size_t len = strlen(ends[i]);
 
@@ -271,16 +267,16 @@ static void expect_rcu(struct __test_metadata *_metadata, FIXTURE_DATA(walk) *se
 
 TEST_F_TIMEOUT(walk, warm_paths_are_walked_under_rcu, TEST_SECONDS)
 {
-	for (unsigned int call = 0; call < NR(calls); call++) {
-		for (unsigned int i = 0; i < NR(there); i++)
+	for (unsigned int call = 0; call < ARRAY_LEN(calls); call++) {
+		for (unsigned int i = 0; i < ARRAY_LEN(there); i++)
 			expect_rcu(_metadata, self, call, there[i], 0);
 	}
 }
 
 TEST_F_TIMEOUT(walk, warm_misses_are_walked_under_rcu, TEST_SECONDS)
 {
-	for (unsigned int call = 0; call < NR(calls); call++) {
-		for (unsigned int i = 0; i < NR(missing); i++)
+	for (unsigned int call = 0; call < ARRAY_LEN(calls); call++) {
+		for (unsigned int i = 0; i < ARRAY_LEN(missing); i++)
 			expect_rcu(_metadata, self, call, missing[i], ENOENT);
 	}
 }
@@ -288,7 +284,7 @@ TEST_F_TIMEOUT(walk, warm_misses_are_walked_under_rcu, TEST_SECONDS)
 /* And the tracer does see it when a walk is not. */
 TEST_F_TIMEOUT(walk, cold_paths_are_walked_once, TEST_SECONDS)
 {
-	for (unsigned int i = 1; i < NR(there); i++) {
+	for (unsigned int i = 1; i < ARRAY_LEN(there); i++) {
 		struct seen seen;
 
 		ASSERT_EQ(0, reclaim());
@@ -307,8 +303,8 @@ TEST_F_TIMEOUT(walk, cold_paths_are_walked_once, TEST_SECONDS)
  */
 TEST_F_TIMEOUT(walk, change_of_owner_breaks_no_walk, TEST_SECONDS)
 {
-	for (unsigned int call = 0; call < NR(calls); call++) {
-		for (unsigned int i = 0; i < NR(there); i++) {
+	for (unsigned int call = 0; call < ARRAY_LEN(calls); call++) {
+		for (unsigned int i = 0; i < ARRAY_LEN(there); i++) {
 			calls[call].call(self->root, there[i]);
 			ASSERT_EQ(0, fchownat(self->root, "", self->uid, self->gid,
 					      AT_EMPTY_PATH));
@@ -376,7 +372,7 @@ TEST_F_TIMEOUT(walk, overlay_is_walked_under_rcu, TEST_SECONDS)
 	close(self->root);
 	if (!error)
 		error = open_path(merged, O_PATH, &self->root);
-	for (unsigned int call = 0; call < NR(calls) && !error; call++) {
+	for (unsigned int call = 0; call < ARRAY_LEN(calls) && !error; call++) {
 		expect_rcu(_metadata, self, call, EVENT "/id", 0);
 		expect_rcu(_metadata, self, call, EVENT, 0);
 		expect_rcu(_metadata, self, call, EVENT "/" PREFIX, ENOENT);

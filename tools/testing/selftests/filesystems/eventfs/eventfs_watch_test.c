@@ -38,8 +38,6 @@
 #define EVENT		PREFIX "_w"
 #define INSTANCE	PREFIX "_w"
 
-#define TEST_SECONDS	300	/* until the harness ends a test */
-
 /* Room for the notices of all files of an instance */
 #define MANY		(64 * 1024)
 
