@@ -117,9 +117,11 @@ def need(programs):
              "stderr": subprocess.DEVNULL, "env": env, "check": False}
     # The lists of a fresh machine are empty or old: bring them up to date
     # when the first try does not find a package.
-    if subprocess.run(command.split(), **quiet).returncode:
+    # Somebody else may be installing something just now.
+    words = [*command.split(), "-o", "DPkg::Lock::Timeout=600"]
+    if subprocess.run(words, **quiet).returncode:
         subprocess.run(["apt-get", "update"], **quiet)
-        run(command.split(), f"cannot install ({command})", env=env)
+        run(words, f"cannot install ({command})", env=env)
     packages = missing_packages(programs)
     if packages:
         raise Failure(f"installed, but still not found: {' '.join(packages)}")
