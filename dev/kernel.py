@@ -39,7 +39,7 @@ FRAGMENTS = {
     "release": (), "debug": ("debug",), "strict": ("debug", "strict"),
     "kcsan": ("kcsan",), "kmsan": ("kmsan",), "rt": ("rt",), "small": ("small",),
     "coverage": ("coverage",), "bench": (), "check": ("check",), "series": (),
-    "deb": ("deb",),
+    "deb": ("deb",), "clients": ("clients",),
 }
 # Those that one cannot ask for by name: their tools build them.
 OF_TOOLS = ("bench", "check", "series", "deb")
@@ -48,6 +48,8 @@ MAKEFILE = "fs/tracefs/Makefile"
 EXTRA_LINES = {"debug": "KCOV_INSTRUMENT := y\n", "coverage": "GCOV_PROFILE := y\n"}
 # KMSAN is clang's alone.
 COMPILERS = {"kmsan": "clang-19"}
+# What else a configuration takes to be built: BTF and the archive of headers.
+PROGRAMS = {"clients": {"pahole": "dwarves", "cpio": "cpio"}}
 # What looks at each access makes a kernel slow, and takes memory: so much has a
 # guest of it.
 MEMORY = {"debug": "2G", "strict": "2G", "kcsan": "2G", "kmsan": "4G"}
@@ -89,7 +91,7 @@ class Kernel:
         if kernel not in ("eventfs", "stock"):
             raise Failure(f"KERNEL={kernel} is not known; there are: eventfs stock")
         need({name: package for name, package in BUILD_PROGRAMS.items()
-              if name != "ccache" or os.geteuid() == 0})
+              if name != "ccache" or os.geteuid() == 0} | PROGRAMS.get(config, {}))
         self.source = kernel_source.find(base, ksrc)
         self.base = self.source.base
         if kernel != "stock" and self.base.stock_only:

@@ -1,0 +1,379 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""Run what people trace with, Debian's packages, in guests: on the stock kernel and
+on ours. clients/run asks each client something and checks the answer; here the two
+kernels' answers are compared, line by line. Results as those of "make test", then a
+table. clients/timings measures what people wait for, in instructions.
+
+Answers and tables are kept in build/clients; --record writes the tables to clients/.
+"""
+
+import argparse
+import collections
+import difflib
+import fnmatch
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+
+import bench
+import guest as guests
+import kernel as kernel_build
+import test
+from common import BUILD, LOGS, REPO, Failure, clean_env, main, need, progress_line, \
+    run, say, write_file
+
+CLIENTS = REPO / "clients"
+# Client, by which the tests are named -> package and a program of it. A package that
+# the distribution does not have is named in the table.
+PACKAGES = {
+    "trace-cmd": ("trace-cmd", "trace-cmd"),
+    "libtracefs": ("libtracefs-dev", "/usr/include/tracefs/tracefs.h"),
+    "perf": ("linux-perf", "perf"),
+    "bpftrace": ("bpftrace", "bpftrace"),
+    "bcc": ("bpfcc-tools", "opensnoop-bpfcc"),
+    "libbpf-tools": ("libbpf-tools", "/usr/sbin/opensnoop"),
+    "systemtap": ("systemtap", "stap"),
+    "lttng": ("lttng-tools", "lttng"),
+    "rtla": ("rtla", "rtla"),
+    "stress-ng": ("stress-ng", "stress-ng"),
+    "busybox": ("busybox-static", "busybox"),
+    "coreutils": ("coreutils", "cp"),
+    "grep": ("grep", "grep"),
+    "tar": ("tar", "tar"),
+    "rsync": ("rsync", "rsync"),
+    "inotifywait": ("inotify-tools", "inotifywait"),
+    "attr": ("attr", "getfattr"),
+    "e2fsprogs": ("e2fsprogs", "lsattr"),
+    "acl": ("acl", "getfacl"),
+}
+# To build the program of clients/libtracefs.c
+BUILD_PROGRAMS = {"pkg-config": "pkg-config",
+                  "/usr/include/traceevent/event-parse.h": "libtraceevent-dev"}
+# What is taken out of answers before they are compared: tests, pattern, what comes
+# in its place (None: the line goes), and why.
+RULES = (
+    ("*", r"0x[0-9a-f]+|\b[0-9a-f]{16}\b", "ADDRESS", "where the kernel's code is"),
+    ("*", r".*\beventfs([:/]eventfs_\w+.*|/(enable|filter)\b.*)|.*\beventfs( .*)?", None,
+     "the trace events of eventfs itself, which the stock one does not have"),
+    ("*", r"^(\s*ID:) \d+", r"\1 N", "numbers of events, among which are these"),
+    ("libtracefs.instances", r"\d+ (systems|in the instance)", r"N \1",
+     "how many systems of events there are, with that one"),
+)
+# The tests whose answers are meant to differ, and the change that makes them; what
+# stock says then is no part of the result.
+MEANT = {
+    "inotifywait.events": "watches are told of directories of events",
+}
+# Differences in the order of a listing, inode numbers, links and times are in no
+# answer: lines are sorted, and clients/run does not ask for the others.
+
+TIMED = ("trace-cmd list", "perf list", "bpftrace -l", "find events",
+         "start of trace-cmd record -e all", "100 instances made and removed")
+
+Result = collections.namedtuple("Result", "outcome note answer")
+
+
+class Reader:
+    """KTAP of clients/run, read as it comes out of the guest."""
+
+    LINE = re.compile(r"(ok|not ok) \d+ (\S+)(?: # (SKIP ?)?(.*))?$")
+
+    def __init__(self, log=None, progress=""):
+        self.log = log
+        self.progress = progress
+        self.text = b""
+        self.planned = None
+        self.answer = []
+        self.results = {}
+
+    def feed(self, fd, data):
+        if self.log:
+            self.log.write(data)
+        if fd != 1:
+            return
+        *lines, self.text = (self.text + data).split(b"\n")
+        for line in lines:
+            self.line(line.decode(errors="replace"))
+
+    def line(self, line):
+        match = self.LINE.match(line)
+        if line.startswith("| "):
+            self.answer.append(line[2:])
+        elif re.fullmatch(r"1\.\.\d+", line):
+            self.planned = int(line[3:])
+        elif match:
+            good, name, skipped, note = match.groups()
+            outcome = "fail" if good != "ok" else "pass" if skipped is None else "skip"
+            self.results[name] = Result(outcome, (note or "").strip(),
+                                        normal(name, self.answer))
+            self.answer = []
+            progress_line.show(f"{self.progress}: {len(self.results)} of {self.planned}")
+
+    def complete(self):
+        """What is not, is said"""
+        if not self.planned or self.planned != len(self.results):
+            raise Failure(f"{len(self.results)} of {self.planned or 'the'} clients ended")
+        return self.results
+
+
+def normal(name, lines):
+    """An answer without what is meant to differ, in order"""
+    result = []
+    for line in lines:
+        line = " ".join(line.split())
+        for glob, pattern, to, _ in RULES:
+            if not fnmatch.fnmatch(name, glob):
+                continue
+            if to is None:
+                if re.fullmatch(pattern, line):
+                    line = ""
+            else:
+                line = re.sub(pattern, to, line)
+        if line:
+            result.append(line)
+    return sorted(result)
+
+
+def difference(stock, ours):
+    """The lines of a diff, from stock's answer to ours"""
+    return list(difflib.unified_diff(stock, ours, "stock", "eventfs", lineterm="", n=0))
+
+
+def compare(name, stock, ours):
+    """(outcome, note) of a test on our kernel, by what it was on stock's. Both having
+    done well is not enough: they are to say the same."""
+    if ours.outcome == "fail":
+        return "fail", ours.note + (", on the stock kernel too" if stock
+                                    and stock.outcome == "fail" else "")
+    if stock is None:
+        return ours.outcome, ours.note
+    if ours.outcome != stock.outcome:
+        if name in MEANT and ours.outcome == "pass":
+            return "pass", f"not on the stock kernel: {MEANT[name]}"
+        return "fail", (f"{ours.outcome} {ours.note}".rstrip() + ", on the stock kernel "
+                        f"{stock.outcome} {stock.note}".rstrip())
+    if ours.outcome == "skip" or name in MEANT:
+        return ours.outcome, ours.note or MEANT.get(name, "")
+    lines = difference(stock.answer, ours.answer)[2:]
+    if lines:
+        changed = [line for line in lines if not line.startswith("@@")]
+        return "fail", f"{len(changed)} lines differ from stock's, first: {changed[0]}"
+    return "pass", f"{len(ours.answer)} lines, as on the stock kernel"
+
+
+def version(package):
+    """Its version, or None if it is not installed"""
+    done = subprocess.run(["dpkg-query", "-W", "-f=${Version}", package], check=False,
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    return done.stdout.strip() if not done.returncode else None
+
+
+def install():
+    """What the distribution has of them; the names of those it does not have."""
+    lacking = {}
+    for client, (package, program) in PACKAGES.items():
+        try:
+            need({program: package})
+        except Failure as failure:
+            say(f"{client}: {failure}")
+            lacking[client] = package
+    need(BUILD_PROGRAMS)
+    return lacking
+
+
+def client_table(results, lacking):
+    """Lines: client, its version, and how its tests ended on each kernel"""
+    rows = []
+    for client, (package, _) in PACKAGES.items():
+        row = [client, f"{package} {version(package) or 'not there'}"]
+        for which in ("stock", "eventfs"):
+            here = [result for name, result in results.get(which, {}).items()
+                    if name.split(".")[0] == client]
+            outcomes = collections.Counter(result.outcome for result in here)
+            text = ", ".join(f"{outcomes[word]} {said}" for word, said in (
+                ("pass", "passed"), ("fail", "failed"), ("skip", "skipped"))
+                if outcomes[word])
+            row.append("not there" if client in lacking else text or "not run")
+        rows.append(row)
+    widths = [max(map(len, column)) for column in zip(("client", "package", "", ""), *rows)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip()
+             for row in (["client", "package", "stock", "eventfs"],
+                         ["-" * width for width in widths], *rows)]
+    # Why, where it is not simply that all passed
+    for which in ("stock", "eventfs"):
+        lines += ["", *(f"{which}: {name}: {result.outcome}, {result.note}"
+                        for name, result in results.get(which, {}).items()
+                        if result.outcome != "pass")]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def read_timings(text):
+    """What -> the medians of both figures; the second may be missing"""
+    found = collections.defaultdict(lambda: ([], []))
+    for line in text.splitlines():
+        what, *figures = line.rsplit(",", 2)
+        for numbers, figure in zip(found[what], figures):
+            if figure:
+                numbers.append(int(figure))
+    return {what: tuple(statistics.median(numbers) if numbers else None
+                        for numbers in both) for what, both in found.items()}
+
+
+def timing_table(timings):
+    """Of each kernel what read_timings() gives. What was waited for by the clock is in
+    brackets, so to say: a column of its own, and no ratio."""
+    rows = []
+    for what in TIMED:
+        clock, spent = zip(*(timings[which].get(what, (None, None))
+                             for which in ("eventfs", "stock")))
+        ours, stock = spent if None not in spent else clock
+        rows.append([what, bench.number(ours), bench.number(stock),
+                     bench.number(ours / stock if ours and stock else None, 3),
+                     *map(bench.number, clock)])
+    return bench.table(["instructions", "eventfs", "stock", "ratio", "by the clock",
+                        "stock"], rows)
+
+
+class Clients(test.Suites):
+    """The suites of "make clients", for one base."""
+
+    def __init__(self, args, base):
+        super().__init__(args, base)
+        self.results = {}
+        self.timings = {}
+        self.lacking = install()
+        self.place = BUILD / "clients" / f"{base}-{args.config}"
+
+    def plan(self):
+        return {"stock": self.stock, "eventfs": self.eventfs, "timings": self.timed}
+
+    def guest(self, name, kernel, machine=None, kmemleak=True, **kwargs):
+        # bcc's tools compile, and the kernel holds its headers and types.
+        return guests.Guest(kernel.image(), f"{name}-{kernel.name}", machine or self.single,
+                            kernel.debug, "2G", kmemleak, **kwargs)
+
+    def asked(self, report, which):
+        """Asks all clients on one kernel; keeps their answers."""
+        kernel = self.kernel(self.args.config, which)
+        guest = self.guest("clients", kernel)
+        reader = None
+        try:
+            with guests.run_directory() as rundir, \
+                    open(LOGS / f"{guest.name}.txt", "wb", buffering=0) as log:
+                build_program(rundir / "libtracefs")
+                reader = Reader(log, f"clients, {which} kernel")
+                guest.run(f"LIBTRACEFS={rundir}/libtracefs exec {CLIENTS}/run "
+                          f"'{self.args.case or '*'}'", on_output=reader.feed)
+            return reader.complete()
+        finally:
+            if reader:
+                self.keep(which, reader.results)
+            if guest.log:
+                test.check_log(report, guest, kernel)
+
+    def keep(self, which, results):
+        self.results[which] = results
+        shutil.rmtree(self.place / which, ignore_errors=True)
+        for name, result in results.items():
+            text = "".join(f"{line}\n" for line in
+                           (f"{result.outcome} {result.note}".rstrip(), *result.answer))
+            write_file(self.place / which / name, text.encode())
+
+    def kept(self, which):
+        """What was answered there, now or by an earlier run"""
+        results = {}
+        if (self.place / which).is_dir():
+            for path in sorted((self.place / which).iterdir()):
+                first, *answer = path.read_text(encoding="utf-8").splitlines()
+                outcome, _, note = first.partition(" ")
+                results[path.name] = Result(outcome, note, answer)
+        return results
+
+    def stock(self, report):
+        """What fails here is the client's own affair, and recorded."""
+        for name, result in self.asked(report, "stock").items():
+            outcome = "skip" if result.outcome == "fail" else result.outcome
+            note = f"fails: {result.note}" if result.outcome == "fail" else result.note
+            report.result(name, outcome, note)
+
+    def eventfs(self, report):
+        stock = self.results.get("stock") or self.kept("stock")
+        if not stock:
+            say("compared with nothing: no run of ONLY=stock has left its answers")
+        for name, result in self.asked(report, "eventfs").items():
+            other = stock.get(name)
+            outcome, note = compare(name, other, result)
+            if other and outcome == "fail":
+                write_file(self.place / f"{name}.diff", "".join(
+                    f"{line}\n" for line in difference(other.answer, result.answer)).encode())
+            report.result(name, outcome, note)
+
+    def timed(self, report):
+        """What people wait for, in instructions, on both kernels"""
+        for which in ("stock", "eventfs"):
+            kernel = self.kernel(self.args.config, which)
+            guest = guests.Guest(kernel.image(), f"timings-{kernel.name}", guests.Machine(
+                icount=True, timeout=self.args.timeout), kernel.debug, "2G", False)
+            text, errors = bytearray(), bytearray()
+            status = guest.run(f"exec {CLIENTS}/timings", on_output=lambda fd, data:
+                               (text if fd == 1 else errors).extend(data))
+            write_file(LOGS / f"{guest.name}.txt", text + errors)
+            self.timings[which] = read_timings(text.decode(errors="replace"))
+            lost = [what for what in TIMED if what not in self.timings[which]]
+            report.check(f"timings, {which} kernel", not status and not lost,
+                         f"status {status}, without {', '.join(lost)}; see "
+                         f"{LOGS}/{guest.name}.txt")
+            test.check_log(report, guest, kernel)
+
+    def finish(self):
+        """Prints the tables, and keeps them."""
+        to = CLIENTS if self.args.record else BUILD / "clients"
+        head = ("# SPDX-License-Identifier: GPL-2.0-only\n"
+                f'# Written by "make clients", kernel {self.args.config}.\n\n')
+        tables = {}
+        if self.results:
+            tables[f"{self.base}.txt"] = client_table(self.results, self.lacking)
+        if self.timings:
+            tables[f"{self.base}-timings.txt"] = timing_table(
+                collections.defaultdict(dict, self.timings))
+        for name, table in tables.items():
+            say(table)
+            write_file(to / name, (head + table).encode())
+
+
+def build_program(to):
+    flags = run(["pkg-config", "--cflags", "--libs", "libtracefs"],
+                "libtracefs-dev is not as it should be").split()
+    run(["gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", to, CLIENTS / "libtracefs.c",
+         *flags], "building clients/libtracefs.c", env=clean_env())
+
+
+def add_arguments(parser):
+    kernel_build.add_arguments(parser, choose=False)
+    test.add_arguments(parser)
+    parser.add_argument("--config", default=os.environ.get("CONFIG") or "clients",
+                        choices=("clients", "release", "debug"),
+                        help="which kernel (default %(default)s; the others have less "
+                        "of what clients want)")
+    parser.add_argument("--record", action="store_true", help="write the tables to clients/")
+
+
+def command_line():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_arguments(parser)
+    args = parser.parse_args()
+    if args.case and not re.fullmatch(r"[\w.*?\[\]-]+", args.case):
+        raise Failure(f"CASE={args.case} is not a name such as perf.list or 'perf.*'")
+    clients = Clients(args, args.base)
+    status = test.run_suites(clients.plan(), args)
+    clients.finish()
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main(command_line))
