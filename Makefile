@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Variables: KERNEL=eventfs|stock  DEBUG=1  BASE=v6.12|mainline  KSRC=path
-#            CONFIG=kcsan|kmsan|rt|small|strict  (DEBUG=1 is CONFIG=debug)
+#            CONFIG=kcsan|kmsan|rt|small|strict|clients  (DEBUG=1 is CONFIG=debug)
 #            CMD='...'  SMP=n  MEM=size  ICOUNT=1  ACCEL=auto|kvm|tcg
-#            TIMEOUT=seconds  ONLY=suite CASE=glob (make test; ONLY also make check)
+#            TIMEOUT=seconds  ONLY=suite CASE=glob (make test, make clients; ONLY also
+#            make check)
 #            RESULTS=directory (make test, make harden: results.ktap, .xml, logs)
 #            PROFILE='case,place,size' (make bench-profile)
 #            ONLY=patch COMPILE=1 SHORT=1 (make series-check)  FORCE=1 (make overlay)
@@ -21,7 +22,7 @@ export $(VARIABLES)
 MAKEFLAGS += --no-print-directory
 
 .PHONY: help run test test-all harden record-stock bench bench-check \
-	bench-record bench-profile mutants coverage stress fuzz model check \
+	bench-record bench-profile clients mutants coverage stress fuzz model check \
 	series series-check overlay deb test-tools clean python
 
 help: ## List the targets
@@ -61,6 +62,9 @@ bench-record: python ## Run make bench and record what it found in bench/
 
 bench-profile: python ## Where do the instructions of one figure go, by function?
 	@dev/bench.py --profile "$$PROFILE"
+
+clients: python ## Ask trace-cmd, perf, bpftrace and more on both kernels: the same answers?
+	@dev/clients.py
 
 mutants: python ## Put small faults into fs/tracefs: is there one that no test notices?
 	@dev/mutants.py

@@ -57,7 +57,7 @@ BUILD_PROGRAMS = {"pkg-config": "pkg-config",
 # in its place (None: the line goes), and why.
 RULES = (
     ("*", r"0x[0-9a-f]+|\b[0-9a-f]{16}\b", "ADDRESS", "where the kernel's code is"),
-    ("*", r".*\beventfs([:/]eventfs_\w+.*|/(enable|filter)\b.*)|.*\beventfs( .*)?", None,
+    ("*", r".*\beventfs(_\w+)?\b.*", None,
      "the trace events of eventfs itself, which the stock one does not have"),
     ("*", r"^(\s*ID:) \d+", r"\1 N", "numbers of events, among which are these"),
     ("libtracefs.instances", r"\d+ (systems|in the instance)", r"N \1",
