@@ -79,8 +79,8 @@ SHELL_TESTS_EXCLUDE = [
     "SC2094",   # a file of tracefs, open for reading and for writing
     "SC2164",   # they run with errexit
 ]
-# Calls of the kernel that codespell takes for something else.
-WORDS = "iput"
+# A call of the kernel, and SystemTap's program, which codespell takes for mistakes.
+WORDS = "iput,stap"
 # Recorded figures, texts, and patches, whose files have their own.
 NO_SPDX = re.compile(r"(.*/)?README\.md|series/.*\.txt|bench/v.*\.(csv|svg|txt)|.*\.patch")
 FINDING = re.compile(r"(?:Warning: )?([^\s:]+):(\d+)(?::[\d-]+)?:? (.*)")
