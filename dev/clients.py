@@ -60,6 +60,8 @@ RULES = (
     ("*", r".*\beventfs(_\w+)?\b.*", None,
      "the trace events of eventfs itself, which the stock one does not have"),
     ("*", r"^(\s*ID:) \d+", r"\1 N", "numbers of events, among which are these"),
+    ("libtracefs.synthetic", r"(__[a-z]+)_\d+_", r"\1_PID_",
+     "names of variables, which the library makes of its process"),
     ("libtracefs.instances", r"\d+ (systems|in the instance)", r"N \1",
      "how many systems of events there are, with that one"),
 )
@@ -266,8 +268,9 @@ class Clients(test.Suites):
                     open(LOGS / f"{guest.name}.txt", "wb", buffering=0) as log:
                 build_program(rundir / "libtracefs")
                 reader = Reader(log, f"clients, {which} kernel")
-                guest.run(f"LIBTRACEFS={rundir}/libtracefs exec {CLIENTS}/run "
-                          f"'{self.args.case or '*'}'", on_output=reader.feed)
+                guest.run(f"LIBTRACEFS={rundir}/libtracefs KERNEL_TREE={kernel.out} "
+                          f"exec {CLIENTS}/run '{self.args.case or '*'}'",
+                          on_output=reader.feed)
             return reader.complete()
         finally:
             if reader:
