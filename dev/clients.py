@@ -268,8 +268,9 @@ class Clients(test.Suites):
                     open(LOGS / f"{guest.name}.txt", "wb", buffering=0) as log:
                 build_program(rundir / "libtracefs")
                 reader = Reader(log, f"clients, {which} kernel")
-                guest.run(f"LIBTRACEFS={rundir}/libtracefs KERNEL_TREE={kernel.out} "
-                          f"exec {CLIENTS}/run '{self.args.case or '*'}'",
+                guest.run(f"LIBTRACEFS={rundir}/libtracefs KERNEL_TREE={built_in(kernel)} "
+                          f"exec {CLIENTS}/run " + " ".join(
+                              f"'{glob}'" for glob in (self.args.case or "*").split(",")),
                           on_output=reader.feed)
             return reader.complete()
         finally:
@@ -348,6 +349,14 @@ class Clients(test.Suites):
             write_file(to / name, (head + table).encode())
 
 
+def built_in(kernel):
+    """Where the image was built, or nothing if something else was built there since"""
+    maps = [place / "System.map" for place in (kernel.out, kernel.image())]
+    same = all(path.exists() for path in maps) and len(
+        {path.read_bytes() for path in maps}) == 1
+    return kernel.out if same else ""
+
+
 def build_program(to):
     flags = run(["pkg-config", "--cflags", "--libs", "libtracefs"],
                 "libtracefs-dev is not as it should be").split()
@@ -370,8 +379,8 @@ def command_line():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_arguments(parser)
     args = parser.parse_args()
-    if args.case and not re.fullmatch(r"[\w.*?\[\]-]+", args.case):
-        raise Failure(f"CASE={args.case} is not a name such as perf.list or 'perf.*'")
+    if args.case and not re.fullmatch(r"[\w.,*?\[\]-]+", args.case):
+        raise Failure(f"CASE={args.case} is not a name such as perf.list, or globs 'perf.*,rtla.*'")
     clients = Clients(args, args.base)
     status = test.run_suites(clients.plan(), args)
     clients.finish()
