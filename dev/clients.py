@@ -116,10 +116,9 @@ class Reader:
             progress_line.show(f"{self.progress}: {len(self.results)} of {self.planned}")
 
     def complete(self):
-        """What is not, is said"""
+        """All that was planned has ended."""
         if not self.planned or self.planned != len(self.results):
             raise Failure(f"{len(self.results)} of {self.planned or 'the'} clients ended")
-        return self.results
 
 
 def normal(name, lines):
@@ -259,25 +258,27 @@ class Clients(test.Suites):
                             kernel.debug, "2G", kmemleak, **kwargs)
 
     def asked(self, report, which):
-        """Asks all clients on one kernel; keeps their answers."""
+        """Asks all clients on one kernel, and keeps their answers; gives them one by
+        one, also those of a guest that died later."""
         kernel = self.kernel(self.args.config, which)
         guest = self.guest("clients", kernel)
-        reader = None
-        try:
-            with guests.run_directory() as rundir, \
-                    open(LOGS / f"{guest.name}.txt", "wb", buffering=0) as log:
-                build_program(rundir / "libtracefs")
-                reader = Reader(log, f"clients, {which} kernel")
+        globs = " ".join(f"'{glob}'" for glob in (self.args.case or "*").split(","))
+        failure = None
+        with guests.run_directory() as rundir, \
+                open(LOGS / f"{guest.name}.txt", "wb", buffering=0) as log:
+            build_program(rundir / "libtracefs")
+            reader = Reader(log, f"clients, {which} kernel")
+            try:
                 guest.run(f"LIBTRACEFS={rundir}/libtracefs KERNEL_TREE={built_in(kernel)} "
-                          f"exec {CLIENTS}/run " + " ".join(
-                              f"'{glob}'" for glob in (self.args.case or "*").split(",")),
-                          on_output=reader.feed)
-            return reader.complete()
-        finally:
-            if reader:
-                self.keep(which, reader.results)
-            if guest.log:
-                test.check_log(report, guest, kernel)
+                          f"exec {CLIENTS}/run {globs}", on_output=reader.feed)
+                reader.complete()
+            except Failure as error:
+                failure = error
+        self.keep(which, reader.results)
+        yield from reader.results.items()
+        test.check_log(report, guest, kernel)
+        if failure:
+            raise failure
 
     def keep(self, which, results):
         self.results[which] = results
@@ -299,7 +300,7 @@ class Clients(test.Suites):
 
     def stock(self, report):
         """What fails here is the client's own affair, and recorded."""
-        for name, result in self.asked(report, "stock").items():
+        for name, result in self.asked(report, "stock"):
             outcome = "skip" if result.outcome == "fail" else result.outcome
             note = f"fails: {result.note}" if result.outcome == "fail" else result.note
             report.result(name, outcome, note)
@@ -308,7 +309,7 @@ class Clients(test.Suites):
         stock = self.results.get("stock") or self.kept("stock")
         if not stock:
             say("compared with nothing: no run of ONLY=stock has left its answers")
-        for name, result in self.asked(report, "eventfs").items():
+        for name, result in self.asked(report, "eventfs"):
             other = stock.get(name)
             outcome, note = compare(name, other, result)
             if other and outcome == "fail":

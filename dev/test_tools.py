@@ -1440,7 +1440,8 @@ class Clients(ToolsTest):
                            "| left out\nok 2 rtla.osnoise # SKIP no tracer\n"
                            "noise\nnot ok 3 tar.all # status 2: ok 4 what # it said\n")
         reader.feed(2, b"ok 4 tar.errors\n")
-        self.assertEqual(reader.complete(), {
+        reader.complete()
+        self.assertEqual(reader.results, {
             "perf.list": ("pass", "", ["a", "b ADDRESS"]),
             "rtla.osnoise": ("skip", "no tracer", ["left out"]),
             "tar.all": ("fail", "status 2: ok 4 what # it said", [])})
