@@ -213,30 +213,28 @@ def client_table(results, lacking):
 
 
 def read_timings(text):
-    """What -> the medians of both figures; the second may be missing"""
-    found = collections.defaultdict(lambda: ([], []))
+    """What -> its figures"""
+    found = collections.defaultdict(list)
     for line in text.splitlines():
-        what, *figures = line.rsplit(",", 2)
-        for numbers, figure in zip(found[what], figures):
-            if figure:
-                numbers.append(int(figure))
-    return {what: tuple(statistics.median(numbers) if numbers else None
-                        for numbers in both) for what, both in found.items()}
+        what, _, figure = line.rpartition(",")
+        if figure.isdigit():
+            found[what].append(int(figure))
+    return dict(found)
 
 
 def timing_table(timings):
-    """Of each kernel what read_timings() gives. What was waited for by the clock is in
-    brackets, so to say: a column of its own, and no ratio."""
+    """Medians, of what read_timings() gives of each kernel; and how far the figures of
+    either were from them"""
     rows = []
     for what in TIMED:
-        clock, spent = zip(*(timings[which].get(what, (None, None))
-                             for which in ("eventfs", "stock")))
-        ours, stock = spent if None not in spent else clock
+        both = [timings.get(which, {}).get(what) for which in ("eventfs", "stock")]
+        ours, stock = (statistics.median(figures) if figures else None for figures in both)
+        spread = max((max(figures) - min(figures)) / statistics.median(figures)
+                     for figures in both if figures) if any(both) else None
         rows.append([what, bench.number(ours), bench.number(stock),
                      bench.number(ours / stock if ours and stock else None, 3),
-                     *map(bench.number, clock)])
-    return bench.table(["instructions", "eventfs", "stock", "ratio", "by the clock",
-                        "stock"], rows)
+                     "–" if spread is None else f"{spread:.1%}"])
+    return bench.table(["instructions", "eventfs", "stock", "ratio", "spread"], rows)
 
 
 class Clients(test.Suites):
@@ -324,8 +322,11 @@ class Clients(test.Suites):
             guest = guests.Guest(kernel.image(), f"timings-{kernel.name}", guests.Machine(
                 icount=True, timeout=self.args.timeout), kernel.debug, "2G", False)
             text, errors = bytearray(), bytearray()
-            status = guest.run(f"exec {CLIENTS}/timings", on_output=lambda fd, data:
-                               (text if fd == 1 else errors).extend(data))
+            with guests.run_directory() as rundir:
+                bench.compile_c(CLIENTS / "count.c", rundir / "count", "-static")
+                status = guest.run(
+                    f"COUNT={rundir}/count exec {CLIENTS}/timings",
+                    on_output=lambda fd, data, texts=(text, errors): texts[fd - 1].extend(data))
             write_file(LOGS / f"{guest.name}.txt", text + errors)
             self.timings[which] = read_timings(text.decode(errors="replace"))
             lost = [what for what in TIMED if what not in self.timings[which]]
@@ -343,8 +344,7 @@ class Clients(test.Suites):
         if self.results:
             tables[f"{self.base}.txt"] = client_table(self.results, self.lacking)
         if self.timings:
-            tables[f"{self.base}-timings.txt"] = timing_table(
-                collections.defaultdict(dict, self.timings))
+            tables[f"{self.base}-timings.txt"] = timing_table(self.timings)
         for name, table in tables.items():
             say(table)
             write_file(to / name, (head + table).encode())

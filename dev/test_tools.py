@@ -1524,14 +1524,12 @@ class Clients(ToolsTest):
         self.assertIn("stock: perf.stat: fail, broken\n", text)
 
     def test_clients_timings(self):
-        found = clients.read_timings("perf list,300,30\nperf list,100,10\nperf list,200,20\n"
-                                     "start of trace-cmd record -e all,7,\n")
-        self.assertEqual(found, {"perf list": (200, 20),
-                                 "start of trace-cmd record -e all": (7, None)})
-        text = clients.timing_table({"eventfs": found, "stock": {"perf list": (400, 10)}})
-        self.assertRegex(text, r"perf list +20 +10 +2\.000 +200 +400\n")
-        self.assertRegex(text, r"record -e all +7 +– +– +7 +–\n")
-        self.assertRegex(text, r"find events +–")
+        found = clients.read_timings("perf list,300\nperf list,100\nperf list,200\n"
+                                     "reset\nstart of record -e a,b,7\n")
+        self.assertEqual(found, {"perf list": [300, 100, 200], "start of record -e a,b": [7]})
+        text = clients.timing_table({"eventfs": found, "stock": {"perf list": [400]}})
+        self.assertRegex(text, r"perf list +200 +400 +0\.500 +100\.0%\n")
+        self.assertRegex(text, r"find events +– +– +– +–\n")
 
     def test_clients_name_that_is_none(self):
         self.fails(self.start(DEV / "clients.py", "--case", "a'; reboot"), "is not a name such")
