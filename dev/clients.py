@@ -148,8 +148,9 @@ def compare(name, stock, ours):
     """(outcome, note) of a test on our kernel, by what it was on stock's. Both having
     done well is not enough: they are to say the same."""
     if ours.outcome == "fail":
-        return "fail", ours.note + (", on the stock kernel too" if stock
-                                    and stock.outcome == "fail" else "")
+        if stock and stock.outcome == "fail":
+            return "skip", f"fails on the stock kernel too: {ours.note}"
+        return "fail", ours.note
     if stock is None:
         return ours.outcome, ours.note
     if ours.outcome != stock.outcome:
@@ -242,10 +243,8 @@ class Clients(test.Suites):
 
     def __init__(self, args, base):
         super().__init__(args, base)
-        self.results = {}
         self.timings = {}
         self.lacking = install()
-        self.place = BUILD / "clients" / f"{base}-{args.config}"
 
     def plan(self):
         return {"stock": self.stock, "eventfs": self.eventfs, "timings": self.timed}
@@ -278,19 +277,28 @@ class Clients(test.Suites):
         if failure:
             raise failure
 
+    def place(self, which):
+        """Where the answers of a kernel are kept, to these questions"""
+        kernel = self.kernel(self.args.config, which)
+        key = kernel_build.digest(kernel.image_key(), *(
+            path.read_text(encoding="utf-8") for path in sorted(CLIENTS.glob("*"))
+            if path.suffix != ".txt"))
+        return BUILD / "clients" / f"{kernel.name}-{key[:8]}"
+
     def keep(self, which, results):
-        self.results[which] = results
-        shutil.rmtree(self.place / which, ignore_errors=True)
+        """With those of an earlier run, if only some were asked now."""
+        if not self.args.case:
+            shutil.rmtree(self.place(which), ignore_errors=True)
         for name, result in results.items():
             text = "".join(f"{line}\n" for line in
                            (f"{result.outcome} {result.note}".rstrip(), *result.answer))
-            write_file(self.place / which / name, text.encode())
+            write_file(self.place(which) / name, text.encode())
 
     def kept(self, which):
         """What was answered there, now or by an earlier run"""
         results = {}
-        if (self.place / which).is_dir():
-            for path in sorted((self.place / which).iterdir()):
+        if self.place(which).is_dir():
+            for path in sorted(self.place(which).iterdir()):
                 first, *answer = path.read_text(encoding="utf-8").splitlines()
                 outcome, _, note = first.partition(" ")
                 results[path.name] = Result(outcome, note, answer)
@@ -304,14 +312,14 @@ class Clients(test.Suites):
             report.result(name, outcome, note)
 
     def eventfs(self, report):
-        stock = self.results.get("stock") or self.kept("stock")
+        stock = self.kept("stock")
         if not stock:
             say("compared with nothing: no run of ONLY=stock has left its answers")
         for name, result in self.asked(report, "eventfs"):
             other = stock.get(name)
             outcome, note = compare(name, other, result)
             if other and outcome == "fail":
-                write_file(self.place / f"{name}.diff", "".join(
+                write_file(BUILD / "clients" / f"{name}.diff", "".join(
                     f"{line}\n" for line in difference(other.answer, result.answer)).encode())
             report.result(name, outcome, note)
 
@@ -341,8 +349,9 @@ class Clients(test.Suites):
         head = ("# SPDX-License-Identifier: GPL-2.0-only\n"
                 f'# Written by "make clients", kernel {self.args.config}.\n\n')
         tables = {}
-        if self.results:
-            tables[f"{self.base}.txt"] = client_table(self.results, self.lacking)
+        results = {which: self.kept(which) for which in ("stock", "eventfs")}
+        if any(results.values()):
+            tables[f"{self.base}.txt"] = client_table(results, self.lacking)
         if self.timings:
             tables[f"{self.base}-timings.txt"] = timing_table(self.timings)
         for name, table in tables.items():

@@ -1489,13 +1489,13 @@ class Clients(ToolsTest):
                 ("a.b", result("pass", "", ["x", "y"]), result("pass", "", ["x", "z"]),
                  "fail", "2 lines differ from stock's, first: -y"),
                 ("a.b", good, bad, "fail", "broken$"),
-                ("a.b", bad, bad, "fail", "broken, on the stock kernel too"),
+                ("a.b", bad, bad, "skip", "fails on the stock kernel too: broken"),
                 ("a.b", bad, good, "fail", "pass, on the stock kernel fail broken"),
                 ("a.b", good, skip, "fail", "skip no BTF, on the stock kernel pass"),
                 ("a.b", skip, skip, "skip", "no BTF"),
                 ("inotifywait.events", bad, good, "pass", "not on the stock kernel: "),
                 ("inotifywait.events", result("pass", "", ["x"]), good, "pass", "watches"),
-                ("inotifywait.events", bad, bad, "fail", "broken"),
+                ("inotifywait.events", skip, bad, "fail", "broken"),
                 ("inotifywait.events", bad, skip, "fail", "skip")):
             with self.subTest(f"{name} {stock} {ours}"):
                 found = clients.compare(name, stock, ours)
@@ -1503,13 +1503,18 @@ class Clients(ToolsTest):
                 self.assertRegex(found[1], note)
 
     def test_clients_are_kept_for_the_next_run(self):
-        kept = types.SimpleNamespace(results={}, place=self.top / "clients")
+        kept = types.SimpleNamespace(args=types.SimpleNamespace(case=None),
+                                     place=lambda which: self.top / which)
         results = {"perf.list": clients.Result("pass", "", ["a", "b"]),
                    "tar.all": clients.Result("skip", "no tar", [])}
         self.assertEqual(clients.Clients.kept(kept, "stock"), {})
         clients.Clients.keep(kept, "stock", {"old.one": clients.Result("pass", "", [])})
         clients.Clients.keep(kept, "stock", results)
         self.assertEqual(clients.Clients.kept(kept, "stock"), results)
+        kept.args.case = "rsync.*"
+        more = {"rsync.all": clients.Result("fail", "broken", ["c"])}
+        clients.Clients.keep(kept, "stock", more)
+        self.assertEqual(clients.Clients.kept(kept, "stock"), results | more)
 
     def test_clients_table(self):
         results = {"stock": {"perf.list": clients.Result("pass", "", []),
