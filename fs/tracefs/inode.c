@@ -28,7 +28,8 @@
  *   tracefs_inode::attrs   cmpxchg                          RCU
  *   i_uid, i_gid           i_lock                           i_lock, or after an
  *   generation             i_lock, release: after the two   acquire of generation
- *   d_fsdata, static       parent's i_rwsem                 parent's i_rwsem
+ *   d_fsdata, static       parent's i_rwsem                 parent's i_rwsem, or
+ *                                                           marked, by who waits
  *
  * Lock order: i_rwsem or s_umount, then tracefs_sb::lock, then i_lock.
  */
@@ -50,6 +51,7 @@
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <linux/tracefs.h>
+#include <linux/wait_bit.h>
 
 #include <kunit/visibility.h>
 
@@ -673,25 +675,48 @@ static const struct inode_operations tracefs_dir_inode_operations = {
  * When it succeeds, the VFS tells watches. So while a task is in a callback,
  * d_fsdata names it, under the parent's i_rwsem, and the functions below do not
  * tell of what this task does with this dentry: everything is told once, and
- * nothing if the callback takes it all back. Nobody else gets in meanwhile, or
- * the removal of a directory could be told before its creation.
+ * nothing if the callback takes it all back. Others who want to make or remove
+ * the directory wait meanwhile, or its removal could be told before its creation.
  */
+
+/* Caller holds i_rwsem of @dir and, if not NULL, @inode, and again afterwards. */
+static void tracefs_wait_turn(struct inode *dir, struct inode *inode, struct dentry *dentry)
+{
+	while (dentry->d_fsdata) {
+		if (inode)
+			inode_unlock(inode);
+		inode_unlock(dir);
+		wait_var_event(&dentry->d_fsdata, !READ_ONCE(dentry->d_fsdata));
+		inode_lock_nested(dir, I_MUTEX_PARENT);
+		if (inode)
+			inode_lock(inode);
+	}
+}
+
+static void tracefs_end_turn(struct dentry *dentry)
+{
+	/* The barrier is for wake_up_var(), which looks if anybody waits. */
+	smp_store_mb(dentry->d_fsdata, NULL);
+	wake_up_var(&dentry->d_fsdata);
+}
+
 static struct dentry *tracefs_mkdir(struct mnt_idmap *idmap, struct inode *dir,
 				    struct dentry *dentry, umode_t mode)
 {
 	struct name_snapshot name;
 	int error;
 
-	if (dentry->d_fsdata)
+	tracefs_wait_turn(dir, NULL, dentry);
+	if (d_really_is_positive(dentry))
 		return ERR_PTR(-EEXIST);
 
-	dentry->d_fsdata = current;
+	WRITE_ONCE(dentry->d_fsdata, current);
 	take_dentry_name_snapshot(&name, dentry);
 	inode_unlock(dir);
 	error = tracefs_instance_mkdir(name.name.name);
 	inode_lock_nested(dir, I_MUTEX_PARENT);
 	release_dentry_name_snapshot(&name);
-	dentry->d_fsdata = NULL;
+	tracefs_end_turn(dentry);
 	return ERR_PTR(error);
 }
 
@@ -701,10 +726,11 @@ static int tracefs_rmdir(struct inode *dir, struct dentry *dentry)
 	struct name_snapshot name;
 	int error;
 
-	if (dentry->d_fsdata)
-		return -EBUSY;
+	tracefs_wait_turn(dir, inode, dentry);
+	if (d_unhashed(dentry))
+		return -ENOENT;
 
-	dentry->d_fsdata = current;
+	WRITE_ONCE(dentry->d_fsdata, current);
 	take_dentry_name_snapshot(&name, dentry);
 	inode_unlock(inode);
 	inode_unlock(dir);
@@ -712,7 +738,7 @@ static int tracefs_rmdir(struct inode *dir, struct dentry *dentry)
 	inode_lock_nested(dir, I_MUTEX_PARENT);
 	inode_lock(inode);
 	release_dentry_name_snapshot(&name);
-	dentry->d_fsdata = NULL;
+	tracefs_end_turn(dentry);
 	return error;
 }
 

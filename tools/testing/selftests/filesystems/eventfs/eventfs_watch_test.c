@@ -202,8 +202,7 @@ static void *contest_remove(void *data)
 		if (!rmdir(INSTANCES "/" INSTANCE))
 			atomic_fetch_add(&contest->removed, 1);
 		else
-			contest_lost(contest, errno == ENOENT || errno == EBUSY ||
-				     errno == ENODEV);
+			contest_lost(contest, errno == ENOENT);
 	}
 	return NULL;
 }
