@@ -320,7 +320,7 @@ def run_kunit_py(kernel, *words):
     """Builds and boots a kernel with the kernel's own kunit.py; returns what it and
     the kernel said."""
     command = ["tools/testing/kunit/kunit.py", "run", "--kunitconfig=fs/tracefs",
-               f"--build_dir={kernel.tree}/out", "--raw_output", *words]
+               f"--build_dir={kernel.out}", "--raw_output", *words]
     with kernel.locked_tree():
         kernel.prepare()
         done = subprocess.run(command, cwd=kernel.tree / "src", check=False,

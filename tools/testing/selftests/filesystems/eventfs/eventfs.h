@@ -252,6 +252,27 @@ static inline int lister_next(struct lister *lister, const struct dirent64 **ent
 	return 0;
 }
 
+/* Lists it to its end, with a buffer of this size. Return: 0 or an errno */
+static inline int list_in_pieces(const char *path, size_t size)
+{
+	const struct dirent64 *entry;
+	struct lister lister;
+	int error;
+
+	error = lister_open(&lister, path, size);
+	if (error)
+		return error;
+	while (!(error = lister_next(&lister, &entry)) && entry)
+		;
+	close(lister.fd);
+	return error;
+}
+
+static inline int list_to_end(const char *path)
+{
+	return list_in_pieces(path, sizeof(((struct lister *)NULL)->buffer));
+}
+
 static inline bool is_ours(const struct dirent64 *entry)
 {
 	return !strncmp(entry->d_name, PREFIX, strlen(PREFIX));

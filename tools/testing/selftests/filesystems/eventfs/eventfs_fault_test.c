@@ -289,17 +289,7 @@ static int do_read(void)
 
 static int do_list(void)
 {
-	const struct dirent64 *entry;
-	struct lister lister;
-	int error;
-
-	error = lister_open(&lister, GROUP, sizeof(lister.buffer));
-	if (error)
-		return error;
-	while (!(error = lister_next(&lister, &entry)) && entry)
-		;
-	close(lister.fd);
-	return error;
+	return list_to_end(GROUP);
 }
 
 static int watch_fd = -1;

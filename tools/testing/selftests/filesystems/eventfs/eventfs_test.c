@@ -477,17 +477,7 @@ static int look_read(const struct slot *slot)
 
 static int look_list(const struct slot *slot)
 {
-	const struct dirent64 *entry;
-	struct lister lister;
-	int error;
-
-	error = lister_open(&lister, slot->dir, SMALL_BUFFER);
-	if (error)
-		return error;
-	while (!(error = lister_next(&lister, &entry)) && entry)
-		;
-	close(lister.fd);
-	return error;
+	return list_in_pieces(slot->dir, SMALL_BUFFER);
 }
 
 static int look_watch(const struct slot *slot)

@@ -247,21 +247,6 @@ TEST_F_TIMEOUT(users, reclaim_changes_nothing, TEST_SECONDS)
 	}
 }
 
-static int list_whole(const char *path)
-{
-	const struct dirent64 *entry;
-	struct lister lister;
-	int error;
-
-	error = lister_open(&lister, path, sizeof(lister.buffer));
-	if (error)
-		return error;
-	while (!(error = lister_next(&lister, &entry)) && entry)
-		;
-	close(lister.fd);
-	return error;
-}
-
 TEST_F_TIMEOUT(users, reading_moves_no_time, TEST_SECONDS)
 {
 	struct statx seen[ARRAY_LEN(places)];
@@ -272,7 +257,7 @@ TEST_F_TIMEOUT(users, reading_moves_no_time, TEST_SECONDS)
 	ASSERT_EQ(0, look_everywhere(seen));
 	tick();
 	for (size_t i = 0; i < NR_EVENT_PLACES; i++) {
-		ASSERT_EQ(0, S_ISDIR(seen[i].stx_mode) ? list_whole(places[i]) :
+		ASSERT_EQ(0, S_ISDIR(seen[i].stx_mode) ? list_to_end(places[i]) :
 							 open_and_read(places[i]));
 		EXPECT_STREQ("", changed(places[i], &seen[i])) TH_LOG("of %s", places[i]);
 	}
@@ -628,7 +613,7 @@ static int do_open(void)
 
 static int do_list(void)
 {
-	return list_whole(".");
+	return list_to_end(".");
 }
 
 static int do_chdir(void)
@@ -976,7 +961,7 @@ TEST_F_TIMEOUT(users, bind_mount_of_what_was_removed_is_empty, TEST_SECONDS)
 	EXPECT_STREQ("/events/" PREFIX "/" PREFIX "_s0//deleted", mounted(INSTANCE));
 	EXPECT_EQ(0, stat_path(INSTANCE));
 	EXPECT_EQ(ENOENT, stat_path(INSTANCE "/format"));
-	EXPECT_EQ(ENOENT, list_whole(INSTANCE));
+	EXPECT_EQ(ENOENT, list_to_end(INSTANCE));
 	ASSERT_EQ(0, create_event(&kprobe_kind, PREFIX "_s0"));
 	EXPECT_EQ(ENOENT, stat_path(INSTANCE "/format"));
 	EXPECT_EQ(0, stat_path(EVENT "/format"));
@@ -1113,8 +1098,8 @@ TEST_F_TIMEOUT(users, stuck_listing_delays_nobody, TEST_SECONDS)
 	ASSERT_EQ(0, create_event(&kprobe_kind, PREFIX "_u"));
 	EXPECT_EQ(0, read_at_once(GROUP "/" PREFIX "_u/format"));
 	EXPECT_EQ(0, read_at_once(EVENT "/filter"));
-	EXPECT_EQ(0, list_whole(GROUP));
-	EXPECT_EQ(0, list_whole(EVENT));
+	EXPECT_EQ(0, list_to_end(GROUP));
+	EXPECT_EQ(0, list_to_end(EVENT));
 	ASSERT_EQ(0, reclaim());
 	EXPECT_EQ(0, read_at_once(EVENT "/trigger"));
 	EXPECT_EQ(ENOENT, stat_path(EVENT "/missing"));
@@ -1126,7 +1111,7 @@ TEST_F_TIMEOUT(users, stuck_listing_delays_nobody, TEST_SECONDS)
 	}
 	EXPECT_EQ(ENOENT, stat_path(GROUP));
 	ASSERT_EQ(0, create_event(&kprobe_kind, PREFIX "_s0"));
-	EXPECT_EQ(0, list_whole(GROUP));
+	EXPECT_EQ(0, list_to_end(GROUP));
 	EXPECT_EQ(0, read_at_once(EVENT "/format"));
 	EXPECT_EQ(0, rmdir(INSTANCE));
 	EXPECT_EQ(ENOENT, stat_path(INSTANCE));
@@ -1158,7 +1143,7 @@ TEST_F_TIMEOUT(users, stuck_reader_of_a_file_delays_nobody, TEST_SECONDS)
 	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
 		EXPECT_EQ(0, read_at_once(event_path(path, &kprobe_kind, PREFIX "_s0", files[i])));
 	}
-	EXPECT_EQ(0, list_whole(EVENT));
+	EXPECT_EQ(0, list_to_end(EVENT));
 	ASSERT_EQ(0, remove_event(&kprobe_kind, PREFIX "_u"));
 	ASSERT_EQ(0, remove_event(&kprobe_kind, PREFIX "_s0"));
 	EXPECT_EQ(ENOENT, stat_path(EVENT));
