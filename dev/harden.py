@@ -100,7 +100,7 @@ def command_line():
     kernel_build.add_arguments(parser, choose=False)
     test.add_arguments(parser)
     args = parser.parse_args()
-    return test.run_suites(Hardening(args, args.base).plan(), args)
+    return test.run_suites(Hardening(args, args.base).plan(), args, lanes=test.LANES)
 
 
 if __name__ == "__main__":

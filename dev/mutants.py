@@ -96,7 +96,7 @@ class Notes(test.Report):
         super().__init__()
         self.failures = []
 
-    def result(self, name, outcome, note=""):
+    def result(self, name, outcome, note="", seconds=None):
         self.tests += 1
         self.passed += outcome == "pass"
         if outcome == "fail":

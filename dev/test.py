@@ -7,6 +7,7 @@ the same in a directory: results.ktap, results.xml for what reads JUnit, logs/."
 import argparse
 import fnmatch
 import functools
+import multiprocessing.connection
 import os
 import re
 import shutil
@@ -32,6 +33,8 @@ PROGRAMS = ("eventfs_test", "eventfs_users_test", "eventfs_walk_test",
 LIMITS = ("eventfs_limits_test",)
 # Makes allocations fail, and takes long.
 FAULTS = ("eventfs_fault_test",)
+# Most guests keep one processor busy, and have 2 GB at most.
+LANES = min(len(os.sched_getaffinity(0)), 4)
 FOLDERS = "00basic event instances dynevent kprobe trigger"
 # For the debug kernel, where they are several times slower: tests that make and
 # remove what eventfs shows, and the one of mount options.
@@ -73,6 +76,9 @@ class Report:
 
     def write(self, text):
         progress_line.clear()
+        if sys.stderr.isatty():
+            # That of a suite in another process
+            print(end="\r\033[K", file=sys.stderr, flush=True)
         for file in filter(None, (sys.stdout, self.ktap)):
             print(text, file=file, flush=True)
 
@@ -84,7 +90,7 @@ class Report:
         cases = []
         self.suites.append((name, cases))
         self.tests = self.bad = 0
-        started = self.last = time.monotonic()
+        self.last = time.monotonic()
         self.write(f"    KTAP version 1\n    # Subtest: {name}")
         try:
             run(self)
@@ -92,20 +98,24 @@ class Report:
             self.result(name, "fail", str(failure))
         if not self.tests:
             self.result(name, "fail", "no test ran")
-        took = minutes(time.monotonic() - started)
+        took = minutes(sum(seconds for *_, seconds in cases))
         # No plan of the suite: it would have to come first, and kunit.py, which
         # reads this, loses its way with one at the end.
         self.write(f"{'not ok' if self.bad else 'ok'} {len(self.suites)} {name} # {took}")
 
-    def result(self, name, outcome, note=""):
+    def seconds(self):
+        """Since the last result"""
+        before, self.last = self.last, time.monotonic()
+        return self.last - before
+
+    def result(self, name, outcome, note="", seconds=None):
         self.tests += 1
         self.passed += outcome == "pass"
         self.failed += outcome == "fail"
         self.skipped += outcome == "skip"
         self.bad += outcome == "fail"
-        now = time.monotonic()
-        self.suites[-1][1].append((name, outcome, note, now - self.last))
-        self.last = now
+        self.suites[-1][1].append(
+            (name, outcome, note, self.seconds() if seconds is None else seconds))
         if outcome == "skip":
             note = f"SKIP {note}"
         self.write(f"    {'not ok' if outcome == 'fail' else 'ok'} {self.tests} {name}"
@@ -128,6 +138,75 @@ class Report:
         print(f"{self.passed} passed, {self.failed} failed, "
               f"{self.skipped} skipped", flush=True)
         return 1 if self.failed or not self.passed else 0
+
+
+class Sender(Report):
+    """That of a suite in a process of its own: results go to the process that
+    reports them."""
+
+    def __init__(self, pipe):
+        super().__init__()
+        self.pipe = pipe
+
+    def result(self, name, outcome, note="", seconds=None):
+        self.pipe.send((name, outcome, note, self.seconds()))
+
+    def send_all(self, run):
+        try:
+            run(self)
+        except Failure as failure:
+            self.pipe.send(failure)
+        except KeyboardInterrupt:
+            return 130
+        return 0
+
+
+class SideBySide:
+    """Suites that run in processes of their own, so many at a time."""
+
+    def __init__(self, suites, lanes):
+        self.waiting = list(suites.items())
+        self.lanes = lanes
+        self.running = {}
+        self.found = {name: [] for name in suites}
+
+    def start(self):
+        fork = multiprocessing.get_context("fork")
+        while self.waiting and len(self.running) < self.lanes:
+            name, run_suite = self.waiting.pop(0)
+            ours, theirs = fork.Pipe(duplex=False)
+            process = fork.Process(target=main, daemon=True, args=(
+                functools.partial(Sender(theirs).send_all, run_suite),))
+            process.start()
+            theirs.close()
+            self.running[ours] = name, process
+
+    def receive(self):
+        """Waits until one of those that run has said something, or ended."""
+        for pipe in multiprocessing.connection.wait(list(self.running)):
+            name, process = self.running[pipe]
+            try:
+                self.found[name].append(pipe.recv())
+            except EOFError:
+                del self.running[pipe]
+                pipe.close()
+                process.join()
+                if process.exitcode:
+                    self.found[name].append(Failure(f"status {process.exitcode}"))
+                self.start()
+
+    def suite(self, name, report):
+        """Reports what one finds, as it comes; to be called in their order."""
+        self.start()
+        while True:
+            while self.found[name]:
+                found = self.found[name].pop(0)
+                if isinstance(found, Failure):
+                    raise found
+                report.result(*found)
+            if name not in (running for running, _ in self.running.values()):
+                return
+            self.receive()
 
 
 class Suites:
@@ -158,6 +237,11 @@ class Suites:
     @functools.cache
     def kernel(self, config, which="eventfs"):
         return Kernel(which, config, self.base, self.args.ksrc)
+
+    def find_kernels(self):
+        """Those that several suites boot, before these have processes of their own."""
+        for config in ("release", "debug"):
+            self.kernel(config)
 
     def guest(self, name, kernel, machine=None, kmemleak=True, **kwargs):
         return guests.Guest(kernel.image(), f"{name}-{kernel.name}",
@@ -523,10 +607,9 @@ def record_stock(suites):
     return 0
 
 
-def plan(args):
+def plan(ours, args):
     """The suites in order, by name. Those of "make test" are the first base's;
     --all adds what takes longer."""
-    ours = Suites(args, args.base)
     result = ours.plan()
     if args.all:
         result["ftrace-stock"] = ours.ftrace_stock
@@ -547,16 +630,22 @@ def if_reachable(run):
     return suite
 
 
-def run_suites(suites, args, what="suite", stop=False):
+def run_suites(suites, args, what="suite", stop=False, lanes=1, first=None):
     """All suites, or those that --only names, as one KTAP report; stop: until one of
-    them fails."""
-    names = args.only.split(",") if args.only else list(suites)
+    them fails; lanes: how many at a time, which then know nothing of each other;
+    first(): what they are to find done."""
+    names = list(dict.fromkeys(args.only.split(","))) if args.only else list(suites)
     for name in names:
         if name not in suites:
             raise Failure(f"there is no {what} {name}; there are: {' '.join(suites)}")
     LOGS.mkdir(parents=True, exist_ok=True)
     report = Report(args.results and Path(args.results).absolute())
     report.begin(len(names))
+    if first:
+        first()
+    if lanes > 1:
+        beside = SideBySide({name: suites[name] for name in names}, lanes)
+        suites = {name: functools.partial(beside.suite, name) for name in names}
     for name in names:
         report.suite(name, suites[name])
         if stop and report.failed:
@@ -585,9 +674,10 @@ def command_line():
     parser.add_argument("--record-stock", action="store_true", help="record which "
                         "upstream tests do not pass on the stock kernel")
     args = parser.parse_args()
+    ours = Suites(args, args.base)
     if args.record_stock:
-        return record_stock(Suites(args, args.base))
-    return run_suites(plan(args), args)
+        return record_stock(ours)
+    return run_suites(plan(ours, args), args, lanes=LANES, first=ours.find_kernels)
 
 
 if __name__ == "__main__":

@@ -766,6 +766,34 @@ not ok 2 race.a.two
             self.assertEqual(report.end(), 1)
         self.assertRegex(said.call_args.args[0], re.escape("0 passed, 1 failed"))
 
+    def test_suites_side_by_side(self):
+        """Reported in their order; one that dies is one that failed."""
+        def slow(report):
+            while not (self.top / "done").exists():
+                time.sleep(0.01)
+            report.check("one", True)
+
+        def dies(report):
+            report.result("two", "skip", "a reason")
+            common.write_file(self.top / "done", b"")
+            os._exit(3)
+
+        def fails(report):
+            report.check("three", True)
+            raise common.Failure("what was wrong")
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said), mock.patch.object(test, "LOGS", self.top):
+            self.assertEqual(test.run_suites(
+                {"slow": slow, "dies": dies, "fails": fails, "another": slow},
+                types.SimpleNamespace(only="slow,dies,fails", results=None), lanes=2), 1)
+        self.assertEqual(re.findall("^ *((?:not )?ok .*|\\d+ passed.*)", said.getvalue(),
+                                    re.MULTILINE),
+                         ["ok 1 one", "ok 1 slow # 0m00s",
+                          "ok 1 two # SKIP a reason", "not ok 2 dies # status 3",
+                          "not ok 2 dies # 0m00s", "ok 1 three",
+                          "not ok 2 fails # what was wrong", "not ok 3 fails # 0m00s",
+                          "2 passed, 2 failed, 1 skipped"])
+
     def test_results_are_kept(self):
         """As KTAP, which is what was printed, as JUnit's XML, and the logs."""
         old = self.top / "logs/old.log"
