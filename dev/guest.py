@@ -254,6 +254,7 @@ class Guest:
                 qemu.kill()
                 for ours, _ in pairs.values():
                     ours.close()
+        self.decode()
         if status is None:
             self.explain(relay.timed_out, errors.read_text(errors="replace"))
         return status
@@ -303,6 +304,22 @@ class Guest:
         if not text.strip():
             raise Failure(f"QEMU did not start: {last_line(errors)}")
         raise Failure(f"the guest died; its log: {self.log}", 125)
+
+    def decode(self):
+        """Writes what the kernel complained of once more, the call traces with files
+        and lines: those of fs/tracefs at least, if what it was built in is there."""
+        tree = self.warnings() and kernel_build.tree_of(self.image)
+        if not tree:
+            return
+        decoded = self.log.with_suffix(".decoded")
+        with open(self.log, "rb") as log, open(decoded, "wb") as to:
+            try:
+                subprocess.run([tree / "src/scripts/decode_stacktrace.sh",
+                                tree / "out/vmlinux", tree / "src"], stdin=log, stdout=to,
+                               stderr=subprocess.DEVNULL, timeout=300, check=False)
+            except subprocess.TimeoutExpired:
+                pass
+        say(f"its call traces, with lines: {decoded}")
 
     def warnings(self):
         """The lines in the kernel's log that tell of something wrong."""

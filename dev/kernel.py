@@ -43,8 +43,12 @@ FRAGMENTS = {
 }
 # Those that one cannot ask for by name: their tools build them.
 OF_TOOLS = ("bench", "check", "series", "deb")
-# Lines added to the Makefile of fs/tracefs: who counts there counts nothing else.
+# Lines added to the Makefile of fs/tracefs: who counts there counts nothing else; and
+# call traces are to name lines of ours in kernels without debugging information, which
+# would take longer to build.
 MAKEFILE = "fs/tracefs/Makefile"
+WITH_SYMBOLS = "clients"
+LINE_NUMBERS = "ccflags-y += -g1\n"
 EXTRA_LINES = {"debug": "KCOV_INSTRUMENT := y\n", "coverage": "GCOV_PROFILE := y\n"}
 # KMSAN is clang's alone.
 COMPILERS = {"kmsan": "clang-19"}
@@ -105,9 +109,12 @@ class Kernel:
             need({self.cc: self.cc})
         self.compiler = run([self.cc, "--version"], self.cc).splitlines()[0]
         self.overlay = {} if kernel == "stock" else our_files(self.source)
-        if self.overlay and config in EXTRA_LINES:
+        if self.overlay:
             content, mode = self.overlay[MAKEFILE]
-            self.overlay[MAKEFILE] = content + EXTRA_LINES[config].encode(), mode
+            extra = EXTRA_LINES.get(config, "")
+            if config != WITH_SYMBOLS:
+                extra += LINE_NUMBERS
+            self.overlay[MAKEFILE] = content + extra.encode(), mode
         version = self.source.version
         self.name = f"{kernel}-{self.config}-{version}"
         tree_id = digest(str(self.source.path), self.config, self.compiler)
@@ -221,15 +228,29 @@ class Kernel:
             # A version that no base stands for may lack some.
             say(f"warning: {message}")
 
+    def copy_image(self, to):
+        shutil.copy(self.out / "arch/x86/boot/bzImage", to)
+        shutil.copy(self.out / "System.map", to)
+        shutil.copy(self.out / ".config", to / "config")
+        write_file(to / "tree", str(self.tree).encode())
+
     def keep(self, image):
         with new_directory(image) as scratch:
-            shutil.copy(self.out / "arch/x86/boot/bzImage", scratch)
-            shutil.copy(self.out / "System.map", scratch)
-            shutil.copy(self.out / ".config", scratch / "config")
+            self.copy_image(scratch)
         images = sorted(image.parent.glob("[!.]*"), reverse=True,
                         key=lambda path: path.stat().st_mtime)
         for old in images[KEEP_IMAGES:]:
             shutil.rmtree(old, ignore_errors=True)
+
+
+def tree_of(image):
+    """The tree that an image was built in, or None if something else was since."""
+    try:
+        tree = Path((image / "tree").read_text(encoding="utf-8"))
+        same = (image / "System.map").read_bytes() == (tree / "out/System.map").read_bytes()
+    except FileNotFoundError:
+        return None
+    return tree if same else None
 
 
 def digest(*parts):

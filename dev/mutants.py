@@ -11,7 +11,6 @@ scan for leaks, the selftests. The unfaulted kernel goes first: it has to pass.
 
 import argparse
 import re
-import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -85,7 +84,7 @@ class Mutant(Faulty):
             with self.locked_tree() as held:
                 self.prepare()
                 self.build(held)
-                shutil.copy(self.tree / "out/arch/x86/boot/bzImage", self.scratch)
+                self.copy_image(self.scratch)
         return self.scratch
 
 
