@@ -59,6 +59,8 @@
  *     change, any node may seem missing; that is a store of NONE to index.
  *   - More than one level below DIR: eventfs_remove_tree() does the same for each.
  *   - extra, which comes once and stays; ids, attributes, times, watches, listing.
+ *   - The reference that the inode of a file has: its dentry has one for longer, and
+ *     only watches hold it alone.
  *   - Failing allocations, and callbacks that decline: nothing is shared then that
  *     was not before.
  *   - Aliases of a directory. That there are none is checked.
@@ -88,7 +90,7 @@
  *   mutant NO_RETRY = a search that met a change is not repeated
  *   mutant KREF_GET : eventfs_find() with kref_get()
  *   mutant LOOKUP_KEEPS = a lookup keeps its reference to the child
- *   mutant NO_INODE_REF = a directory inode holds no reference to its node
+ *   mutant NO_INODE_REF = an inode holds no reference to its node
  *   mutant EVICT_KEEPS = an evicted inode keeps its reference
  *   mutant NO_DENTRY_REF = a directory's dentry loses its reference
  *   mutant DENTRY_KEEPS = a released dentry keeps its reference
@@ -418,12 +420,12 @@ inline wake_up_var(n)
 /* A new reference to the directory's inode, which is made if there is none. */
 inline eventfs_dir_inode(n)
 {
-	/* C: eventfs_dir_inode(): iget5_locked(dir->i_sb, eventfs_ino(node, 0), eventfs_test_inode, eventfs_set_inode, node) */
+	/* C: eventfs_dir_inode(): inode = eventfs_iget(dir->i_sb, node, 0) */
 	use(n);
 	if
 #ifndef NO_INODE_REF
 	:: node[n].inode == 0 ->
-		eventfs_get(n)	/* C: eventfs_set_inode(): ti->node = eventfs_get(node) */
+		eventfs_get(n)	/* C: eventfs_iget(): get_tracefs(inode)->node = eventfs_get(node) */
 #endif
 	:: else
 	fi;
@@ -1167,20 +1169,20 @@ proctype remover()
 		idle = false
 	   }
 	:: d_step { at == INODE -> reached(INODE);
-		/* C: eventfs_drop_cached(): inode = eventfs_cached_inode(node, sb) */
+		/* C: eventfs_drop_cached(): inode = eventfs_cached_inode(node, 0, sb) */
 		if
 		:: node[v].inode > 0 -> node[v].inode++; at = ALIAS
 		:: else -> at = TREE_PUT
 		fi
 	   }
 	:: d_step { at == ALIAS -> reached(ALIAS);
-		d = node[v].alias;	/* C: eventfs_drop_cached(): dentry = d_find_any_alias(inode) */
+		d = node[v].alias;	/* C: eventfs_drop_dentries(): dentry = d_find_any_alias(inode) */
 		if
 		:: d != NONE -> dentry[d].count++; at = INVALIDATE
 		:: else -> at = IPUT
 		fi
 	   }
-	/* C: eventfs_drop_cached(): d_invalidate(dentry) */
+	/* C: eventfs_drop_dentries(): d_invalidate(dentry) */
 	:: d_step { at == INVALIDATE -> reached(INVALIDATE);
 #ifdef NO_INVALIDATE
 		at = UNHASH
@@ -1199,12 +1201,12 @@ proctype remover()
 		at = SHRINK_AGAIN
 #endif
 	   }
-	/* C: eventfs_drop_cached(): shrink_dcache_parent(dentry) */
+	/* C: eventfs_drop_dentries(): shrink_dcache_parent(dentry) */
 	:: d_step { at == SHRINK_AGAIN -> reached(SHRINK_AGAIN); shrink_dcache_parent(LEAVE) }
 	:: d_step { at == LEAVE -> reached(LEAVE);
 		k = d;
 		d = NONE;
-		dput_and(IPUT)		/* C: eventfs_drop_cached(): dput(dentry) */
+		dput_and(IPUT)		/* C: eventfs_drop_dentries(): dput(dentry) */
 	   }
 	:: d_step { at == IPUT -> reached(IPUT);
 		n = v;

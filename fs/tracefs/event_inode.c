@@ -142,8 +142,7 @@ struct eventfs_extra {
  * @born: when it was created, see eventfs_born()
  * @name_len: length of @name, so that a listing need not count
  * @nr_entries: length of @entries
- * @ref: one for being in the tree, one for each child, each directory inode,
- *	each dentry
+ * @ref: one for being in the tree, one for each child, each inode, each dentry
  * @active: lookups and callbacks that run; negative once the node is dead
  * @key: its key in the parent's index
  * @id: from tracefs_get_id(), or 0 as long as nobody looked, see eventfs_make_id()
@@ -737,36 +736,31 @@ static void eventfs_init_inode(struct inode *inode, const struct inode *dir, umo
  * Inodes
  */
 
-static int eventfs_test_inode(struct inode *inode, void *node)
-{
-	/* No other inodes of tracefs are hashed than those of directories here. */
-	return get_tracefs(inode)->node == node;
-}
-
-static int eventfs_set_inode(struct inode *inode, void *data)
-{
-	struct tracefs_inode *ti = get_tracefs(inode);
-	struct eventfs_inode *node = data;
-
-	ti->node = eventfs_get(node);
-	ti->flags = TRACEFS_EVENT | TRACEFS_EVENT_DIR;
-	inode->i_ino = eventfs_ino(node, 0);
-	return 0;
-}
-
 /*
- * Directory inodes are hashed by node: as long as anybody holds one, a watch or
- * an open handle, there is no other for that directory, though its dentry may
- * come and go.
+ * Inodes are hashed by number: as long as anybody holds one, a watch or an open
+ * file, there is no other for that object, though its dentry may come and go. The
+ * number is the node's as long as the inode, which holds a reference. A new inode
+ * is locked, with I_NEW.
  */
+static struct inode *eventfs_iget(struct super_block *sb, struct eventfs_inode *node,
+				  unsigned int slot)
+{
+	struct inode *inode = iget_locked(sb, eventfs_ino(node, slot));
+
+	if (inode && inode_state_read_once(inode) & I_NEW) {
+		get_tracefs(inode)->node = eventfs_get(node);
+		get_tracefs(inode)->flags = TRACEFS_EVENT;
+	}
+	return inode;
+}
+
 static struct inode *eventfs_dir_inode(struct eventfs_inode *node, const struct inode *dir)
 {
 	struct inode *inode;
 
 	if (eventfs_make_id(node))
 		return NULL;
-	inode = iget5_locked(dir->i_sb, eventfs_ino(node, 0), eventfs_test_inode,
-			     eventfs_set_inode, node);
+	inode = eventfs_iget(dir->i_sb, node, 0);
 	if (!inode || !(inode_state_read_once(inode) & I_NEW))
 		return inode;
 
@@ -779,6 +773,15 @@ static struct inode *eventfs_dir_inode(struct eventfs_inode *node, const struct 
 	return inode;
 }
 
+/* There is no such file, so nobody else is to get what was to be its inode. */
+static void eventfs_discard_inode(struct inode *inode)
+{
+	if (inode_state_read_once(inode) & I_NEW)
+		iget_failed(inode);
+	else
+		iput(inode);
+}
+
 /**
  * eventfs_evict - an inode of eventfs goes away
  * @inode: the inode
@@ -789,8 +792,7 @@ static struct inode *eventfs_dir_inode(struct eventfs_inode *node, const struct 
  */
 void eventfs_evict(struct inode *inode)
 {
-	if (get_tracefs(inode)->flags & TRACEFS_EVENT_DIR)
-		eventfs_put(get_tracefs(inode)->node);
+	eventfs_put(get_tracefs(inode)->node);
 }
 
 /*
@@ -879,29 +881,29 @@ static struct dentry *eventfs_lookup_file(struct inode *dir, struct dentry *dent
 	void *data;
 	int ret;
 
-	inode = new_inode(dir->i_sb);
+	inode = eventfs_iget(dir->i_sb, node, i + 1);
 	if (!inode)
 		return ERR_PTR(-ENOMEM);
 
 	if (!eventfs_get_active(node)) {
-		iput(inode);
+		eventfs_discard_inode(inode);
 		return ERR_PTR(-ENOENT);
 	}
 	ret = eventfs_call(node, i, &mode, &data, &fops);
 	if (ret <= 0) {
 		/* Not cached: the callback may think otherwise next time. */
 		eventfs_put_active(node);
-		iput(inode);
+		eventfs_discard_inode(inode);
 		return ERR_PTR(ret);
 	}
 
-	inode->i_ino = eventfs_ino(node, i + 1);
-	get_tracefs(inode)->node = node;
-	get_tracefs(inode)->flags = TRACEFS_EVENT;
-	inode->i_op = &eventfs_file_inode_operations;
-	inode->i_fop = fops;
-	inode->i_private = data;
-	eventfs_init_inode(inode, dir, mode);
+	if (inode_state_read_once(inode) & I_NEW) {
+		inode->i_op = &eventfs_file_inode_operations;
+		inode->i_fop = fops;
+		inode->i_private = data;
+		eventfs_init_inode(inode, dir, mode);
+		unlock_new_inode(inode);
+	}
 	res = eventfs_splice(inode, dentry, node);
 	eventfs_put_active(node);
 	return res;
@@ -958,7 +960,7 @@ static int eventfs_d_revalidate_miss(struct inode *dir, const struct qstr *name,
 	return 0;
 }
 
-/* A watch on a file that was removed would hold its inode for ever: end it. */
+/* Somebody may have begun to watch it after it was removed, and would do so for ever. */
 static void eventfs_d_iput(struct dentry *dentry, struct inode *inode)
 {
 	if (eventfs_is_dead(dentry->d_fsdata))
@@ -1106,11 +1108,11 @@ static const struct inode_operations eventfs_file_inode_operations = {
  * Notification
  */
 
-/* The inode of a directory, if there is one, with a reference */
-static struct inode *eventfs_cached_inode(struct eventfs_inode *node, struct super_block *sb)
+/* The inode of an object, if there is one, with a reference */
+static struct inode *eventfs_cached_inode(struct eventfs_inode *node, unsigned int slot,
+					  struct super_block *sb)
 {
-	return READ_ONCE(node->id) ?
-		ilookup5(sb, eventfs_ino(node, 0), eventfs_test_inode, node) : NULL;
+	return READ_ONCE(node->id) ? ilookup(sb, eventfs_ino(node, slot)) : NULL;
 }
 
 /*
@@ -1127,7 +1129,7 @@ static void eventfs_tell(struct eventfs_inode *node, struct super_block *sb, u32
 	lockdep_assert_held(&eventfs_root(node)->lock);
 
 	/* Watched, it has an inode. */
-	dir = eventfs_cached_inode(node->parent, sb);
+	dir = eventfs_cached_inode(node->parent, 0, sb);
 	if (!dir)
 		return;
 	/*
@@ -1352,37 +1354,48 @@ static void eventfs_unhash_children(struct dentry *dentry)
 	spin_unlock(&dentry->d_lock);
 }
 
+static void eventfs_drop_dentries(struct inode *inode)
+{
+	/* A directory has one alias at most, and perhaps only a watch left. */
+	struct dentry *dentry = d_find_any_alias(inode);
+
+	if (!dentry)
+		return;
+	d_invalidate(dentry);
+	/* What is left is in use, and nothing is hashed there any more. */
+	if (!hlist_empty(&dentry->d_children)) {
+		eventfs_unhash_children(dentry);
+		/* What was let go between the two waits on the LRU, unhashed. */
+		shrink_dcache_parent(dentry);
+	}
+	dput(dentry);
+}
+
 /*
  * Drop what is cached of a dead node: what nobody uses goes now, the rest when
  * its last user lets go. As nobody is active on the node, nothing comes after.
  */
 static void eventfs_drop_cached(struct eventfs_inode *node, struct super_block *sb)
 {
-	struct dentry *dentry;
 	struct inode *inode;
 
 	/* Each inode and dentry has a reference; what comes late does not stay. */
 	if (kref_read(&node->ref) == 1)
 		return;
-	inode = eventfs_cached_inode(node, sb);
-	if (!inode)
-		return;
 
-	/* A directory has one alias at most, and perhaps only a watch left. */
-	dentry = d_find_any_alias(inode);
-	if (dentry) {
-		d_invalidate(dentry);
-		/* What is left is in use, and nothing is hashed there any more. */
-		if (!hlist_empty(&dentry->d_children)) {
-			eventfs_unhash_children(dentry);
-			/* What was let go between the two waits on the LRU, unhashed. */
-			shrink_dcache_parent(dentry);
-		}
-		dput(dentry);
+	inode = eventfs_cached_inode(node, 0, sb);
+	if (inode) {
+		eventfs_drop_dentries(inode);
+		iput(inode);
 	}
-	/* A watch holds the inode: its end lets go of it. */
-	fsnotify_inoderemove(inode);
-	iput(inode);
+	/* A watch holds an inode: its end lets go of it. The directory is the last. */
+	for (int slot = node->nr_entries; slot >= 0; slot--) {
+		inode = eventfs_cached_inode(node, slot, sb);
+		if (inode) {
+			fsnotify_inoderemove(inode);
+			iput(inode);
+		}
+	}
 }
 
 /* The first node below @node that has no children, perhaps itself */
@@ -1481,6 +1494,8 @@ void eventfs_remove_events_dir(struct eventfs_inode *ei)
 		eventfs_remove_tree(root, &root->node);
 	eventfs_put(&root->node);
 
+	/* It has no d_iput of ours: as for other static ones, this ends late watches. */
+	clear_nlink(d_inode(dentry));
 	tracefs_unlink_dir(d_inode(dentry->d_parent));
 	fsnotify_rmdir(d_inode(dentry->d_parent), dentry);
 	d_make_discardable(dentry);

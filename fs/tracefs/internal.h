@@ -66,14 +66,13 @@ struct tracefs_attrs {
 
 /* tracefs_inode::flags, constant from before the inode can be found */
 #define TRACEFS_EVENT		BIT(0)	/* belongs to eventfs, @node is valid */
-#define TRACEFS_EVENT_DIR	BIT(1)	/* and is a directory: owns a reference */
-#define TRACEFS_INSTANCES	BIT(2)	/* "instances" or anything below it */
+#define TRACEFS_INSTANCES	BIT(1)	/* "instances" or anything below it */
 
 /**
  * struct tracefs_inode - an inode of tracefs
  * @vfs_inode: the VFS's part
- * @node: with TRACEFS_EVENT, a directory's node (counted), or the node of a
- *	file's directory (kept by the dentry through which one got here)
+ * @node: with TRACEFS_EVENT, a directory's node, or the node of a file's
+ *	directory, counted
  * @attrs: without TRACEFS_EVENT, what was set by chown or chgrp, or NULL
  * @generation: the generation of the defaults that i_uid and i_gid are from
  * @flags: TRACEFS_*

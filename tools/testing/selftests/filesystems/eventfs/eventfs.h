@@ -298,7 +298,8 @@ static inline const char *notices(int fd, char *text, size_t size)
 	for (ssize_t i = 0; i < got;) {
 		const struct inotify_event *event = (const void *)((const char *)buffer + i);
 
-		at += snprintf(text + at, at < size ? size - at : 0, "%s%s%s%s%s;",
+		at += snprintf(text + at, at < size ? size - at : 0, "%s%s%s%s%s%s;",
+			       event->mask & IN_OPEN ? "open " : "",
 			       event->mask & IN_CREATE ? "create " : "",
 			       event->mask & IN_DELETE ? "delete " : "",
 			       event->mask & IN_DELETE_SELF ? "delete_self" : "",

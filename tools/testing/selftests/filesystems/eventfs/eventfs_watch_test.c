@@ -305,8 +305,8 @@ TEST_F_TIMEOUT(watch, inotify_tells_of_systems, TEST_SECONDS)
 	}
 }
 
-/* A file of an event goes when nobody has it open any more, as an unlinked one does. */
-TEST_F_TIMEOUT(watch, inotify_tells_of_a_file_that_goes, TEST_SECONDS)
+/* A watch is on the file, though its inode and dentry are reclaimed, and goes with it. */
+TEST_F_TIMEOUT(watch, inotify_tells_of_a_file, TEST_SECONDS)
 {
 	char text[256];
 	int file = -1;
@@ -317,13 +317,13 @@ TEST_F_TIMEOUT(watch, inotify_tells_of_a_file_that_goes, TEST_SECONDS)
 		ASSERT_EQ(0, create_event(self->kind, EVENT));
 		fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 		ASSERT_LE(0, fd);
-		ASSERT_LE(0, inotify_add_watch(fd, self->event, IN_DELETE_SELF));
-		if (held)
-			ASSERT_EQ(0, open_path(self->event, O_PATH, &file));
-
-		ASSERT_EQ(0, remove_event(self->kind, EVENT));
-		if (held) {
-			EXPECT_STREQ("", notices(fd, text, sizeof(text)));
+		ASSERT_LE(0, inotify_add_watch(fd, self->event, IN_OPEN | IN_DELETE_SELF));
+		ASSERT_EQ(0, reclaim());
+		EXPECT_STREQ("", notices(fd, text, sizeof(text)));
+		ASSERT_EQ(0, open_path(self->event, O_RDONLY, &file));
+		EXPECT_STREQ("open ;", notices(fd, text, sizeof(text)))
+			TH_LOG("the watch is on another inode");
+		if (!held) {
 			close(file);
 		}
 		/* The nameless one is inotify's own: the watch has ended. */
@@ -381,9 +381,48 @@ static bool same_handle(const struct handle *a, const struct file_handle *b)
 
 /* What fanotify told: one notice, and whom it was about */
 struct told {
+			ASSERT_EQ(0, reclaim());
 	uint64_t mask;
+
+		ASSERT_EQ(0, remove_event(self->kind, EVENT));
 	unsigned int nr;
 	bool has_dir;
+		if (held)
+			close(file);
+		close(fd);
+	}
+}
+
+/* Somebody has it open, it is removed, and only then he watches it. */
+TEST_F_TIMEOUT(watch, inotify_of_what_was_removed_ends, TEST_SECONDS)
+{
+	static const char * const paths[] = {
+		INSTANCES "/" INSTANCE,
+		INSTANCES "/" INSTANCE "/tracing_on",
+		INSTANCES "/" INSTANCE "/events",
+		INSTANCES "/" INSTANCE "/events/enable",
+		INSTANCES "/" INSTANCE "/events/" PREFIX,
+		INSTANCES "/" INSTANCE "/events/" PREFIX "/" PREFIX "_s0/id",
+	};
+	char name[64], text[256];
+	int held[ARRAY_LEN(paths)];
+	int fd;
+
+	ASSERT_EQ(0, mkdir(INSTANCES "/" INSTANCE, 0750));
+	for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
+		ASSERT_EQ(0, open_path(paths[i], O_PATH, &held[i])) TH_LOG("%s", paths[i]);
+	}
+	ASSERT_EQ(0, rmdir(INSTANCES "/" INSTANCE));
+	/* What is below holds what is above. */
+	for (int i = ARRAY_LEN(paths) - 1; i >= 0; i--) {
+		fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+		ASSERT_LE(0, fd);
+		snprintf(name, sizeof(name), "/proc/self/fd/%d", held[i]);
+		ASSERT_LE(0, inotify_add_watch(fd, name, IN_DELETE_SELF)) TH_LOG("%s", paths[i]);
+		EXPECT_STREQ("", notices(fd, text, sizeof(text))) TH_LOG("%s", paths[i]);
+		close(held[i]);
+		EXPECT_STREQ("delete_self;;", notices(fd, text, sizeof(text)))
+			TH_LOG("%s", paths[i]);
 	bool has_child;
 	bool dir_fits;
 	bool child_fits;
@@ -546,16 +585,12 @@ TEST_F_TIMEOUT(watch, fanotify_marks_mount_and_file_system, TEST_SECONDS)
 	for (unsigned int i = 0; i < sizeof(marks) / sizeof(*marks); i++) {
 		const char *object = marks[i] == FAN_MARK_INODE ? path : TRACING;
 		int fd = fanotify_group(0);
-		int held;
 
 		if (fd < 0)
 			SKIP(return, "fanotify_init(): %m");
-		/* Or the marked inode would be reclaimed. */
-		ASSERT_EQ(0, open_path(path, O_PATH, &held));
 		ASSERT_EQ(0, fanotify_mark(fd, FAN_MARK_ADD | marks[i], FAN_OPEN, AT_FDCWD,
 					   object));
 		look_and_open(_metadata, fd, path);
-		close(held);
 		close(fd);
 	}
 }
