@@ -28,10 +28,11 @@
  *   tracefs_inode::attrs   cmpxchg                          RCU
  *   i_uid, i_gid           i_lock                           i_lock, or after an
  *   generation             i_lock, release: after the two   acquire of generation
- *   d_fsdata, static       parent's i_rwsem                 parent's i_rwsem, or
- *                                                           marked, by who waits
+ *   tracefs_turn_task      tracefs_turn                     marked, by anybody
+ *   tracefs_turn_name      tracefs_turn                     by tracefs_turn_task
  *
- * Lock order: i_rwsem or s_umount, then tracefs_sb::lock, then i_lock.
+ * Lock order: tracefs_turn, event_mutex, i_rwsem or s_umount, tracefs_sb::lock,
+ * i_lock.
  */
 #include <linux/cleanup.h>
 #include <linux/fs.h>
@@ -51,7 +52,6 @@
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <linux/tracefs.h>
-#include <linux/wait_bit.h>
 
 #include <kunit/visibility.h>
 
@@ -310,9 +310,10 @@ int tracefs_permission(struct mnt_idmap *idmap, struct inode *inode, int mask)
 {
 	/*
 	 * The hot case: what owner, group and others all may does not depend on
-	 * who they are. The multiplication gives the wish to all three.
+	 * who they are. The multiplication gives the wish to all three. Not in a
+	 * sticky directory: the VFS goes on to compare the owner.
 	 */
-	if (!((mask & 7) * 0111 & ~READ_ONCE(inode->i_mode)))
+	if (!(((mask & 7) * 0111 | S_ISVTX) & (READ_ONCE(inode->i_mode) ^ 0777)))
 		return 0;
 	return tracefs_owner_permission(idmap, inode, mask);
 }
@@ -672,80 +673,109 @@ static const struct inode_operations tracefs_dir_inode_operations = {
  * through the functions below, which take the inode locks themselves: it is
  * called without those that the VFS holds here, and with a copy of the name.
  *
- * When it succeeds, the VFS tells watches. So while a task is in a callback,
- * d_fsdata names it, under the parent's i_rwsem, and the functions below do not
- * tell of what this task does with this dentry: everything is told once, and
- * nothing if the callback takes it all back. Others who want to make or remove
- * the directory wait meanwhile, or its removal could be told before its creation.
+ * When it succeeds, the VFS tells watches, still under the lock of @dir that is
+ * taken before the next callback begins: so what is told is in order. Functions
+ * below do not tell of what the task in the callback does with this name:
+ * everything is told once, and nothing if the callback takes it all back.
  */
+static DEFINE_MUTEX(tracefs_turn);	/* one callback at a time */
 
-/* Caller holds i_rwsem of @dir and, if not NULL, @inode, and again afterwards. */
-static void tracefs_wait_turn(struct inode *dir, struct inode *inode, struct dentry *dentry)
+/* Who is in it, and with which name. Only he finds himself here. */
+VISIBLE_IF_KUNIT struct task_struct *tracefs_turn_task;
+VISIBLE_IF_KUNIT const struct qstr *tracefs_turn_name;
+
+/* Inode locks: that of @dir, and of @inode if not NULL */
+static void tracefs_lock_inodes(struct inode *dir, struct inode *inode)
 {
-	while (dentry->d_fsdata) {
-		if (inode)
-			inode_unlock(inode);
-		inode_unlock(dir);
-		wait_var_event(&dentry->d_fsdata, !READ_ONCE(dentry->d_fsdata));
-		inode_lock_nested(dir, I_MUTEX_PARENT);
-		if (inode)
-			inode_lock(inode);
-	}
+	inode_lock_nested(dir, I_MUTEX_PARENT);
+	if (inode)
+		inode_lock(inode);
 }
 
-static void tracefs_end_turn(struct dentry *dentry)
+static void tracefs_unlock_inodes(struct inode *dir, struct inode *inode)
 {
-	/* The barrier is for wake_up_var(), which looks if anybody waits. */
-	smp_store_mb(dentry->d_fsdata, NULL);
-	wake_up_var(&dentry->d_fsdata);
+	if (inode)
+		inode_unlock(inode);
+	inode_unlock(dir);
+}
+
+/* Inode locks are held at the beginning and the end. Returns what the callback does. */
+static int tracefs_call(int (*callback)(const char *name), struct inode *dir,
+			struct inode *inode, struct dentry *dentry)
+{
+	struct name_snapshot name;
+	int error;
+
+	take_dentry_name_snapshot(&name, dentry);
+	tracefs_unlock_inodes(dir, inode);
+	tracefs_turn_name = &name.name;
+	WRITE_ONCE(tracefs_turn_task, current);
+	error = callback(name.name.name);
+	WRITE_ONCE(tracefs_turn_task, NULL);
+	tracefs_lock_inodes(dir, inode);
+	release_dentry_name_snapshot(&name);
+	return error;
+}
+
+/* Takes the turn, which comes before inode locks. Returns 0 or -EINTR. */
+static int tracefs_begin_turn(struct inode *dir, struct inode *inode)
+{
+	int error;
+
+	tracefs_unlock_inodes(dir, inode);
+	error = mutex_lock_killable(&tracefs_turn);
+	tracefs_lock_inodes(dir, inode);
+	return error;
+}
+
+static void tracefs_end_turn(void)
+{
+	mutex_unlock(&tracefs_turn);
 }
 
 static struct dentry *tracefs_mkdir(struct mnt_idmap *idmap, struct inode *dir,
 				    struct dentry *dentry, umode_t mode)
 {
-	struct name_snapshot name;
-	int error;
+	int error = tracefs_begin_turn(dir, NULL);
 
-	tracefs_wait_turn(dir, NULL, dentry);
-	if (d_really_is_positive(dentry))
-		return ERR_PTR(-EEXIST);
-
-	WRITE_ONCE(dentry->d_fsdata, current);
-	take_dentry_name_snapshot(&name, dentry);
-	inode_unlock(dir);
-	error = tracefs_instance_mkdir(name.name.name);
-	inode_lock_nested(dir, I_MUTEX_PARENT);
-	release_dentry_name_snapshot(&name);
-	tracefs_end_turn(dentry);
+	if (!error) {
+		error = d_really_is_positive(dentry) ? -EEXIST :
+			tracefs_call(tracefs_instance_mkdir, dir, NULL, dentry);
+		tracefs_end_turn();
+	}
 	return ERR_PTR(error);
+}
+
+/* What the VFS asked of @inode before, when owners may have been outdated, and more */
+static int tracefs_may_remove(struct inode *dir, struct inode *inode,
+			      const struct dentry *dentry)
+{
+	tracefs_refresh_owner(dir);
+	tracefs_refresh_owner(inode);
+	if (check_sticky(&nop_mnt_idmap, dir, inode))
+		return -EPERM;
+	return d_unhashed(dentry) ? -ENOENT : 0;
 }
 
 static int tracefs_rmdir(struct inode *dir, struct dentry *dentry)
 {
 	struct inode *inode = d_inode(dentry);
-	struct name_snapshot name;
-	int error;
+	int error = tracefs_begin_turn(dir, inode);
 
-	tracefs_wait_turn(dir, inode, dentry);
-	if (d_unhashed(dentry))
-		return -ENOENT;
-
-	WRITE_ONCE(dentry->d_fsdata, current);
-	take_dentry_name_snapshot(&name, dentry);
-	inode_unlock(inode);
-	inode_unlock(dir);
-	error = tracefs_instance_rmdir(name.name.name);
-	inode_lock_nested(dir, I_MUTEX_PARENT);
-	inode_lock(inode);
-	release_dentry_name_snapshot(&name);
-	tracefs_end_turn(dentry);
+	if (!error) {
+		error = tracefs_may_remove(dir, inode, dentry) ?:
+			tracefs_call(tracefs_instance_rmdir, dir, inode, dentry);
+		tracefs_end_turn();
+	}
 	return error;
 }
 
-/* Whether the VFS tells of it, see above. Caller holds the parent's i_rwsem. */
+/* Whether the VFS tells of it, see above. */
 static bool tracefs_vfs_tells(const struct dentry *dentry)
 {
-	return dentry->d_fsdata == current;
+	return READ_ONCE(tracefs_turn_task) == current &&
+	       d_inode(dentry->d_parent) == tracefs_instances &&
+	       d_same_name(dentry, dentry->d_parent, tracefs_turn_name);
 }
 
 static const struct inode_operations tracefs_instances_inode_operations = {
@@ -1161,9 +1191,9 @@ struct dentry *tracefs_create_dir(const char *name, struct dentry *parent)
  * @mkdir: called with the name when somebody makes a directory in it
  * @rmdir: called with the name when somebody removes one
  *
- * The callbacks create and remove the directory themselves, are called without
- * inode locks and handle races with each other. Their result is that of the
- * system call. There is one such directory.
+ * The callbacks create and remove the directory themselves and are called without
+ * inode locks, one at a time; who else makes or removes instances keeps these apart
+ * from them. Their result is that of the system call. There is one such directory.
  *
  * Context: At boot. May sleep.
  * Return: the dentry, or NULL on any error.
@@ -1203,7 +1233,7 @@ static bool tracefs_unhash_untold(struct dentry *dentry)
 	inode_lock_nested(dir, I_MUTEX_PARENT);
 	untold = tracefs_vfs_tells(dentry);
 	if (untold)
-		d_drop(dentry);
+		d_invalidate(dentry);	/* with mounts on it, which would be lost */
 	inode_unlock(dir);
 	return untold;
 }

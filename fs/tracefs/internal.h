@@ -129,9 +129,12 @@ void tracefs_set_counts(struct super_block *sb, u32 generation, u32 uid_reset);
 
 #if IS_ENABLED(CONFIG_KUNIT)
 /* inode.c, for the tests */
+struct task_struct;
 extern int tracefs_mount_count;
 extern struct ida tracefs_ids;
 extern u32 tracefs_next_id;
+extern struct task_struct *tracefs_turn_task;
+extern const struct qstr *tracefs_turn_name;
 #endif
 
 #endif /* _TRACEFS_INTERNAL_H */

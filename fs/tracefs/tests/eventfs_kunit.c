@@ -42,6 +42,7 @@
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
 #include <linux/sched/mm.h>
+#include <linux/sched/task.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/sort.h>
@@ -3642,64 +3643,73 @@ static void ek_watch_end(void *data)
 	fsnotify_put_group(group);
 }
 
-static struct ek_watch *ek_watch(struct kunit *test, const char *name)
+static struct ek_watch *ek_watch_path(struct kunit *test, const struct path *path)
 {
 	struct fsnotify_group *group = fsnotify_alloc_group(&ek_watch_ops, 0);
 	struct ek_watch *watch = kzalloc(sizeof(*watch), GFP_KERNEL);
-	struct path path;
 
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, group);
 	KUNIT_ASSERT_NOT_NULL(test, watch);
 	fsnotify_init_mark(&watch->mark, group);
 	watch->mark.mask = FS_CREATE | FS_DELETE | FS_ISDIR;
+	KUNIT_ASSERT_EQ(test, fsnotify_add_inode_mark(&watch->mark, d_inode(path->dentry), 0), 0);
+	return watch;
+}
+
+static struct ek_watch *ek_watch(struct kunit *test, const char *name)
+{
+	struct ek_watch *watch;
+	struct path path;
+
 	ek_hold(test, name, &path);
-	KUNIT_ASSERT_EQ(test, fsnotify_add_inode_mark(&watch->mark, d_inode(path.dentry), 0), 0);
+	watch = ek_watch_path(test, &path);
 	path_put(&path);
 	return watch;
 }
 
-/* A name that is looked up and not there, as mkdir(2) finds one */
-static struct dentry *ek_new_miss(struct kunit *test, struct dentry *dir, const char *name)
-{
-	struct dentry *dentry = d_alloc_name(dir, name);
-
-	KUNIT_ASSERT_NOT_NULL(test, dentry);
-	inode_lock(d_inode(dir));
-	d_add(dentry, NULL);
-	inode_unlock(d_inode(dir));
-	return dentry;
-}
-
 /*
- * What the VFS tells is not told twice; what the kernel does is told, whatever a
- * task is about to do with that name. Fails without: asking who that is; with
- * anything that asks less, or more.
+ * What the VFS tells is not told twice; what else the kernel does is told, whoever is
+ * in mkdir(2) or rmdir(2) then. Fails without: asking who that is, and with which
+ * name, and where.
  */
 static void directory_is_told_once(struct kunit *test)
 {
-	/* Who is in mkdir(2) or rmdir(2): nobody, somebody else, this task */
-	void *who[] = { NULL, test, current };
-	struct ek_fixture *fixture = test->priv;
-	struct ek_watch *watch = ek_watch(test, "");
+	struct path root = { .mnt = ek_mnt, .dentry = ek_mnt->mnt_root };
+	const struct qstr name = QSTR_INIT("eventfs_kunit_dir", 17);
+	const struct qstr other = QSTR_INIT("eventfs_kunit_other", 19);
+	const struct {
+		struct task_struct *task;
+		const struct qstr *name;
+		const char *parent;
+		bool told;
+	} cases[] = {
+		{ NULL, &name, "instances", true },
+		{ &init_task, &name, "instances", true },
+		{ current, &other, "instances", true },
+		{ current, &name, "", true },
+		{ current, &name, "instances", false },
+	};
 
-	for (int i = 0; i < ARRAY_SIZE(who); i++) {
-		struct dentry *miss = ek_new_miss(test, fixture->top, "dir");
-		unsigned int told = who[i] != current;
+	for (int i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct ek_watch *watch;
+		struct path parent;
+		struct dentry *dir;
 
-		watch->created = 0;
-		watch->deleted = 0;
-		miss->d_fsdata = who[i];
-		KUNIT_EXPECT_PTR_EQ(test, tracefs_create_dir("dir", fixture->top), miss);
-		KUNIT_EXPECT_EQ(test, watch->created, told);
-		EK_EXPECT_FOUND(test, "dir");
-		KUNIT_EXPECT_NOT_NULL(test, tracefs_create_file("file", 0444, miss, NULL, NULL));
-		tracefs_remove(miss);
-		KUNIT_EXPECT_EQ(test, watch->deleted, told);
-		EK_EXPECT_ABSENT(test, "dir");
-		miss->d_fsdata = NULL;
-		dput(miss);
+		KUNIT_ASSERT_EQ(test, vfs_path_lookup(root.dentry, root.mnt, cases[i].parent, 0,
+						      &parent), 0);
+		watch = ek_watch_path(test, &parent);
+		tracefs_turn_name = cases[i].name;
+		WRITE_ONCE(tracefs_turn_task, cases[i].task);
+		dir = tracefs_create_dir(name.name, parent.dentry);
+		KUNIT_EXPECT_NOT_NULL(test, dir);
+		KUNIT_EXPECT_EQ_MSG(test, watch->created, cases[i].told, "case %d", i);
+		KUNIT_EXPECT_NOT_NULL(test, tracefs_create_file("file", 0444, dir, NULL, NULL));
+		tracefs_remove(dir);
+		KUNIT_EXPECT_EQ_MSG(test, watch->deleted, cases[i].told, "case %d", i);
+		WRITE_ONCE(tracefs_turn_task, NULL);
+		ek_watch_end(watch);
+		path_put(&parent);
 	}
-	ek_watch_end(watch);
 }
 
 /* Fails without: fsnotify_rmdir() in eventfs_remove_events_dir(). */

@@ -162,6 +162,7 @@ static int look_everywhere(struct statx seen[ARRAY_LEN(places)])
 
 struct system {
 	struct stat root;	/* of the mount, to restore its owner */
+	struct stat instances;	/* to restore its mode */
 };
 
 static int tidy_all(void)
@@ -176,7 +177,7 @@ static int tidy_all(void)
 
 static int system_set_up(struct system *system)
 {
-	if (stat(TRACING, &system->root))
+	if (stat(TRACING, &system->root) || stat(INSTANCES, &system->instances))
 		return errno;
 	return tidy_all() ?: set_up(&kprobe_kind);
 }
@@ -187,7 +188,7 @@ static int system_tear_down(const struct system *system)
 	int error;
 
 	error = tidy_all();
-	if (stat(TRACING, &st))
+	if (chmod(INSTANCES, system->instances.st_mode & 07777) || stat(TRACING, &st))
 		return errno;
 	if (st.st_uid != system->root.st_uid || st.st_gid != system->root.st_gid)
 		error = remount(system->root.st_uid, system->root.st_gid) ?: error;
@@ -390,6 +391,36 @@ TEST_F_TIMEOUT(users, times_are_set_by_the_owner, TEST_SECONDS)
 	ASSERT_EQ(0, become_root());
 	ASSERT_EQ(0, become(SOMEBODY_ELSE, SOMEBODY_ELSE));
 	EXPECT_EQ(0, set_times(dir, "enable", times));
+	ASSERT_EQ(0, become_root());
+	close(dir);
+}
+
+/*
+ * In a sticky directory the VFS compares owners without asking the file system. The
+ * mount gives both an owner, an access by him makes it known to the VFS, and another
+ * mount takes it away.
+ */
+TEST_F_TIMEOUT(users, sticky_instances_are_removed_by_their_owner, TEST_SECONDS)
+{
+	int dir, fd;
+
+	/* The way there is root's alone. */
+	ASSERT_EQ(0, open_path(INSTANCES, O_PATH, &dir));
+	ASSERT_EQ(0, chmod(INSTANCES, 01777));
+	ASSERT_EQ(0, remount(SOMEBODY, 0));
+	ASSERT_EQ(0, become(SOMEBODY, SOMEBODY));
+	fd = openat(dir, PREFIX, O_RDONLY | O_CLOEXEC);
+	EXPECT_LE(0, fd);
+	close(fd);
+	ASSERT_EQ(0, become_root());
+
+	ASSERT_EQ(0, remount(SOMEBODY_ELSE, 0));
+	ASSERT_EQ(0, become(SOMEBODY, SOMEBODY));
+	EXPECT_EQ(-1, unlinkat(dir, PREFIX, AT_REMOVEDIR)) TH_LOG("removed by its last owner");
+	EXPECT_EQ(EPERM, errno);
+	ASSERT_EQ(0, become_root());
+	ASSERT_EQ(0, become(SOMEBODY_ELSE, SOMEBODY_ELSE));
+	EXPECT_EQ(0, unlinkat(dir, PREFIX, AT_REMOVEDIR)) TH_LOG("by its owner: %m");
 	ASSERT_EQ(0, become_root());
 	close(dir);
 }

@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -277,6 +278,61 @@ TEST_F_TIMEOUT(watch, inotify_tells_of_an_instance_in_order, TEST_SECONDS)
 	close(fd);
 }
 
+/* All on one processor, so that who removes loses it to who makes wherever that may. */
+static int share_a_processor(void)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(0, &set);
+	return sched_setaffinity(0, sizeof(set), &set) ? errno : 0;
+}
+
+static void *contest_remove_idly(void *data)
+{
+	const struct sched_param none = {};
+	struct contest *contest = data;
+
+	if (pthread_setschedparam(pthread_self(), SCHED_IDLE, &none))
+		contest_lost(contest, false);
+	return contest_remove(data);
+}
+
+/* Each name is told to be there and to be gone in turn, never twice the same. */
+TEST_F_TIMEOUT(watch, inotify_tells_of_a_contest_in_order, TEST_SECONDS)
+{
+	struct contest contest = { .rounds = nr_rounds() };
+	pthread_t maker, removers[2];
+	static char text[MANY];
+	const char *at;
+	int fd, nr = 0, wrong = 0;
+
+	fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	ASSERT_LE(0, fd);
+	ASSERT_LE(0, inotify_add_watch(fd, INSTANCES, IN_CREATE | IN_DELETE));
+	ASSERT_EQ(0, share_a_processor());
+	for (int i = 0; i < 2; i++) {
+		ASSERT_EQ(0, pthread_create(&removers[i], NULL, contest_remove_idly,
+					    &contest));
+	}
+	ASSERT_EQ(0, pthread_create(&maker, NULL, contest_make, &contest));
+	ASSERT_EQ(0, pthread_join(maker, NULL));
+	atomic_store(&contest.stop, true);
+	for (int i = 0; i < 2; i++)
+		ASSERT_EQ(0, pthread_join(removers[i], NULL));
+	if (rmdir(INSTANCES "/" INSTANCE))
+		EXPECT_EQ(ENOENT, errno);
+	EXPECT_EQ(0, atomic_load(&contest.error));
+
+	while (notices(fd, text, sizeof(text))[0]) {
+		for (at = text; *at; at = strchr(at, ';') + 1, nr++)
+			wrong += strncmp(at, nr % 2 ? "delete" : "create", 6) != 0;
+	}
+	EXPECT_EQ(2 * atomic_load(&contest.made), nr);
+	EXPECT_EQ(0, wrong) TH_LOG("of %d notices", nr);
+	close(fd);
+}
+
 /* A system comes with its first event and goes with its last, in each instance. */
 TEST_F_TIMEOUT(watch, inotify_tells_of_systems, TEST_SECONDS)
 {
@@ -325,9 +381,48 @@ TEST_F_TIMEOUT(watch, inotify_tells_of_a_file, TEST_SECONDS)
 			TH_LOG("the watch is on another inode");
 		if (!held) {
 			close(file);
+			ASSERT_EQ(0, reclaim());
 		}
+
+		ASSERT_EQ(0, remove_event(self->kind, EVENT));
 		/* The nameless one is inotify's own: the watch has ended. */
 		EXPECT_STREQ("delete_self;;", notices(fd, text, sizeof(text)));
+		if (held)
+			close(file);
+		close(fd);
+	}
+}
+
+/* Somebody has it open, it is removed, and only then he watches it. */
+TEST_F_TIMEOUT(watch, inotify_of_what_was_removed_ends, TEST_SECONDS)
+{
+	static const char * const paths[] = {
+		INSTANCES "/" INSTANCE,
+		INSTANCES "/" INSTANCE "/tracing_on",
+		INSTANCES "/" INSTANCE "/events",
+		INSTANCES "/" INSTANCE "/events/enable",
+		INSTANCES "/" INSTANCE "/events/" PREFIX,
+		INSTANCES "/" INSTANCE "/events/" PREFIX "/" PREFIX "_s0/id",
+	};
+	char name[64], text[256];
+	int held[ARRAY_LEN(paths)];
+	int fd;
+
+	ASSERT_EQ(0, mkdir(INSTANCES "/" INSTANCE, 0750));
+	for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
+		ASSERT_EQ(0, open_path(paths[i], O_PATH, &held[i])) TH_LOG("%s", paths[i]);
+	}
+	ASSERT_EQ(0, rmdir(INSTANCES "/" INSTANCE));
+	/* What is below holds what is above. */
+	for (int i = ARRAY_LEN(paths) - 1; i >= 0; i--) {
+		fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+		ASSERT_LE(0, fd);
+		snprintf(name, sizeof(name), "/proc/self/fd/%d", held[i]);
+		ASSERT_LE(0, inotify_add_watch(fd, name, IN_DELETE_SELF)) TH_LOG("%s", paths[i]);
+		EXPECT_STREQ("", notices(fd, text, sizeof(text))) TH_LOG("%s", paths[i]);
+		close(held[i]);
+		EXPECT_STREQ("delete_self;;", notices(fd, text, sizeof(text)))
+			TH_LOG("%s", paths[i]);
 		close(fd);
 	}
 }
@@ -381,48 +476,9 @@ static bool same_handle(const struct handle *a, const struct file_handle *b)
 
 /* What fanotify told: one notice, and whom it was about */
 struct told {
-			ASSERT_EQ(0, reclaim());
 	uint64_t mask;
-
-		ASSERT_EQ(0, remove_event(self->kind, EVENT));
 	unsigned int nr;
 	bool has_dir;
-		if (held)
-			close(file);
-		close(fd);
-	}
-}
-
-/* Somebody has it open, it is removed, and only then he watches it. */
-TEST_F_TIMEOUT(watch, inotify_of_what_was_removed_ends, TEST_SECONDS)
-{
-	static const char * const paths[] = {
-		INSTANCES "/" INSTANCE,
-		INSTANCES "/" INSTANCE "/tracing_on",
-		INSTANCES "/" INSTANCE "/events",
-		INSTANCES "/" INSTANCE "/events/enable",
-		INSTANCES "/" INSTANCE "/events/" PREFIX,
-		INSTANCES "/" INSTANCE "/events/" PREFIX "/" PREFIX "_s0/id",
-	};
-	char name[64], text[256];
-	int held[ARRAY_LEN(paths)];
-	int fd;
-
-	ASSERT_EQ(0, mkdir(INSTANCES "/" INSTANCE, 0750));
-	for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
-		ASSERT_EQ(0, open_path(paths[i], O_PATH, &held[i])) TH_LOG("%s", paths[i]);
-	}
-	ASSERT_EQ(0, rmdir(INSTANCES "/" INSTANCE));
-	/* What is below holds what is above. */
-	for (int i = ARRAY_LEN(paths) - 1; i >= 0; i--) {
-		fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-		ASSERT_LE(0, fd);
-		snprintf(name, sizeof(name), "/proc/self/fd/%d", held[i]);
-		ASSERT_LE(0, inotify_add_watch(fd, name, IN_DELETE_SELF)) TH_LOG("%s", paths[i]);
-		EXPECT_STREQ("", notices(fd, text, sizeof(text))) TH_LOG("%s", paths[i]);
-		close(held[i]);
-		EXPECT_STREQ("delete_self;;", notices(fd, text, sizeof(text)))
-			TH_LOG("%s", paths[i]);
 	bool has_child;
 	bool dir_fits;
 	bool child_fits;
