@@ -58,6 +58,12 @@ RACES_OF_OTHERS = {
     # before the cmpxchg() that tells whether it was read well.
     "__d_add / __d_add",
 }
+# The same for KMSAN, by the function that it found.
+UNINIT = re.compile(r"^.*BUG: KMSAN: \S+ in (\w+).*\n(?:.*\n)+?.*={50}\n", re.MULTILINE)
+UNINIT_OF_OTHERS = {
+    # The registers of a probed function, which a trampoline in assembler has written
+    "kprobe_ftrace_handler",
+}
 
 
 def add_arguments(parser):
@@ -334,6 +340,7 @@ def is_ours(race):
 
 def warnings_in(text):
     text = RACE.sub(lambda race: race[0] if is_ours(race[0]) else "", text)
+    text = UNINIT.sub(lambda found: "" if found[1] in UNINIT_OF_OTHERS else found[0], text)
     return [line for line in text.splitlines()
             if WARNING.search(line) and not HARMLESS.search(line)]
 

@@ -313,7 +313,7 @@ class Suites:
         check_log(report, guest, kernel)
         return text
 
-    def run_selftests(self, report, kernel, machine, kmemleak=True):
+    def run_selftests(self, report, kernel, machine, kmemleak=True, shell=True):
         """Our own selftests: the programs, one of which races, and those in shell."""
         guest = self.guest("races", kernel, machine, kmemleak)
         limits = LIMITS if self.args.all or not kernel.slow else ()
@@ -321,7 +321,7 @@ class Suites:
         check_log(report, guest, kernel)
         # The programs do all of it, in threads too; leaks are looked for there.
         tests = our_tests(self.args)
-        if tests:
+        if tests and shell:
             guest = self.guest("selftests", kernel, machine, kmemleak=False)
             self.run_and_compare(report, guest, kernel, tests)
 
