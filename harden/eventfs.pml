@@ -1157,7 +1157,7 @@ proctype remover()
 	:: d_step { at == DROP -> reached(DROP);
 		use(v);
 #ifndef DRAIN_RELAXED
-		idle = node[v].ref == 1;	/* C: eventfs_drop_cached(): if (kref_read(&node->ref) == 1) */
+		idle = node[v].ref == 1;	/* C: eventfs_is_cached(): kref_read(&node->ref) > 1 */
 #endif
 #ifdef FORGETS_OPEN
 		idle = node[v].ref <= 3;
@@ -1169,7 +1169,7 @@ proctype remover()
 		idle = false
 	   }
 	:: d_step { at == INODE -> reached(INODE);
-		/* C: eventfs_drop_cached(): inode = eventfs_cached_inode(node, 0, sb) */
+		/* C: eventfs_drop_dentries(): inode = eventfs_cached_inode(node, 0, sb) */
 		if
 		:: node[v].inode > 0 -> node[v].inode++; at = ALIAS
 		:: else -> at = TREE_PUT
@@ -1210,7 +1210,7 @@ proctype remover()
 	   }
 	:: d_step { at == IPUT -> reached(IPUT);
 		n = v;
-		iput_and(TREE_PUT)	/* C: eventfs_drop_cached(): iput(inode) */
+		iput_and(TREE_PUT)	/* C: eventfs_drop_dentries(): iput(inode) */
 	   }
 
 	/* A release: all that was issued is performed. */

@@ -1354,21 +1354,46 @@ static void eventfs_unhash_children(struct dentry *dentry)
 	spin_unlock(&dentry->d_lock);
 }
 
-static void eventfs_drop_dentries(struct inode *inode)
+static void eventfs_drop_dentries(struct eventfs_inode *node, struct super_block *sb)
 {
-	/* A directory has one alias at most, and perhaps only a watch left. */
-	struct dentry *dentry = d_find_any_alias(inode);
+	struct inode *inode = eventfs_cached_inode(node, 0, sb);
+	struct dentry *dentry;
 
-	if (!dentry)
+	if (!inode)
 		return;
-	d_invalidate(dentry);
-	/* What is left is in use, and nothing is hashed there any more. */
-	if (!hlist_empty(&dentry->d_children)) {
-		eventfs_unhash_children(dentry);
-		/* What was let go between the two waits on the LRU, unhashed. */
-		shrink_dcache_parent(dentry);
+
+	/* A directory has one alias at most, and perhaps only a watch left. */
+	dentry = d_find_any_alias(inode);
+	if (dentry) {
+		d_invalidate(dentry);
+		/* What is left is in use, and nothing is hashed there any more. */
+		if (!hlist_empty(&dentry->d_children)) {
+			eventfs_unhash_children(dentry);
+			/* What was let go between the two waits on the LRU, unhashed. */
+			shrink_dcache_parent(dentry);
+		}
+		dput(dentry);
 	}
-	dput(dentry);
+	iput(inode);
+}
+
+/* A watch holds an inode: its end lets go of it. That of the directory is the last. */
+static void eventfs_end_watches(struct eventfs_inode *node, struct super_block *sb)
+{
+	for (int slot = node->nr_entries; slot >= 0; slot--) {
+		struct inode *inode = eventfs_cached_inode(node, slot, sb);
+
+		if (inode) {
+			fsnotify_inoderemove(inode);
+			iput(inode);
+		}
+	}
+}
+
+/* Each inode and dentry has a reference; what comes late does not stay. */
+static bool eventfs_is_cached(const struct eventfs_inode *node)
+{
+	return kref_read(&node->ref) > 1;
 }
 
 /*
@@ -1377,25 +1402,10 @@ static void eventfs_drop_dentries(struct inode *inode)
  */
 static void eventfs_drop_cached(struct eventfs_inode *node, struct super_block *sb)
 {
-	struct inode *inode;
-
-	/* Each inode and dentry has a reference; what comes late does not stay. */
-	if (kref_read(&node->ref) == 1)
-		return;
-
-	inode = eventfs_cached_inode(node, 0, sb);
-	if (inode) {
-		eventfs_drop_dentries(inode);
-		iput(inode);
-	}
-	/* A watch holds an inode: its end lets go of it. The directory is the last. */
-	for (int slot = node->nr_entries; slot >= 0; slot--) {
-		inode = eventfs_cached_inode(node, slot, sb);
-		if (inode) {
-			fsnotify_inoderemove(inode);
-			iput(inode);
-		}
-	}
+	if (eventfs_is_cached(node))
+		eventfs_drop_dentries(node, sb);
+	if (eventfs_is_cached(node))
+		eventfs_end_watches(node, sb);
 }
 
 /* The first node below @node that has no children, perhaps itself */
