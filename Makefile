@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Variables: KERNEL=eventfs|stock  DEBUG=1  BASE=v6.12|mainline  KSRC=path
-#            CONFIG=kcsan|kmsan|rt|small|strict|clients  (DEBUG=1 is CONFIG=debug)
+#            CONFIG=kcsan|kmsan|rt|small|strict|clients|gdb  (DEBUG=1 is CONFIG=debug)
 #            CMD='...'  SMP=n  MEM=size  ICOUNT=1  ACCEL=auto|kvm|tcg
 #            TIMEOUT=seconds  ONLY=suite CASE=glob (make test, make clients; ONLY also
 #            make check)
@@ -21,8 +21,8 @@ export $(VARIABLES)
 
 MAKEFLAGS += --no-print-directory
 
-.PHONY: help run test test-all harden record-stock bench bench-check \
-	bench-record bench-profile clients mutants coverage stress fuzz model check \
+.PHONY: help run debug test test-all harden record-stock bench bench-check \
+	bench-record bench-profile picture clients mutants coverage stress fuzz model check \
 	series series-check overlay deb test-tools clean python
 
 help: ## List the targets
@@ -38,6 +38,9 @@ python:
 
 run: python ## Boot the kernel and show eventfs at work, or run CMD='...' in the guest
 	@dev/guest.py
+
+debug: python ## Boot it for gdb to attach, and print the command that does
+	@dev/guest.py --gdb
 
 test: python ## Run the tests in guests; ONLY=part runs one part of them
 	@dev/test.py
@@ -62,6 +65,9 @@ bench-record: python ## Run make bench and record what it found in bench/
 
 bench-profile: python ## Where do the instructions of one figure go, by function?
 	@dev/bench.py --profile "$$PROFILE"
+
+picture: python ## Record a session in the guest's shell, as the picture of README
+	@dev/picture.py
 
 clients: python ## Ask trace-cmd, perf, bpftrace and more on both kernels: the same answers?
 	@dev/clients.py

@@ -266,7 +266,7 @@ class Clients(test.Suites):
             build_program(rundir / "libtracefs")
             reader = Reader(log, f"clients, {which} kernel")
             try:
-                guest.run(f"LIBTRACEFS={rundir}/libtracefs KERNEL_TREE={built_in(kernel)} "
+                guest.run(f"LIBTRACEFS={rundir}/libtracefs KERNEL_TREE={kernel.objects()} "
                           f"exec {CLIENTS}/run {globs}", on_output=reader.feed)
                 reader.complete()
             except Failure as error:
@@ -357,14 +357,6 @@ class Clients(test.Suites):
         for name, table in tables.items():
             say(table)
             write_file(to / name, (head + table).encode())
-
-
-def built_in(kernel):
-    """Where the image was built, or nothing if something else was built there since"""
-    maps = [place / "System.map" for place in (kernel.out, kernel.image())]
-    same = all(path.exists() for path in maps) and len(
-        {path.read_bytes() for path in maps}) == 1
-    return kernel.out if same else ""
 
 
 def build_program(to):

@@ -11,6 +11,7 @@ the demonstration runs; on a terminal it is followed by a shell in the guest.
 import argparse
 import contextlib
 import fcntl
+import math
 import os
 import re
 import selectors
@@ -211,7 +212,7 @@ class Guest:
     """One boot of an image."""
 
     def __init__(self, image, name, machine, debug=False, mem="1G",
-                 kmemleak=True, kunit=None, cmdline=()):
+                 kmemleak=True, kunit=None, cmdline=(), objects=None):
         need(GUEST_PROGRAMS)
         check_paths()
         self.image = image
@@ -223,6 +224,8 @@ class Guest:
         self.leaks = debug and kmemleak
         self.kunit = kunit
         self.cmdline = cmdline
+        # Where the image was built, if it is to wait for gdb
+        self.objects = objects
         self.log = None
 
     def run(self, command, shell=False, on_output=None):
@@ -293,6 +296,13 @@ class Guest:
                  "multidevs=remap",
                  "-device", "virtio-9p-pci,fsdev=root,mount_tag=/dev/root",
                  "-device", "virtio-serial-pci"]
+        if self.objects:
+            words += ["-S", "-gdb", f"unix:{rundir}/gdb,server=on,wait=off"]
+            say("It waits for gdb, and goes on with it. In another terminal:\n\n"
+                f"    gdb -iex 'add-auto-load-safe-path {self.objects.parent}' "
+                f"-ex 'target remote {rundir}/gdb' -ex 'hbreak eventfs_lookup' -ex continue "
+                f"{self.objects}/vmlinux\n\n"
+                "The kernel's own commands begin with lx-, as lx-dmesg and lx-ps.")
         for name, number in ports.items():
             device = "virtconsole" if name == "terminal" else "virtserialport"
             words += ["-chardev", f"socket,id={name},fd={number}",
@@ -430,10 +440,15 @@ def command_line():
     parser.add_argument("command", nargs="?", default=os.environ.get("CMD") or None,
                         help="shell command to run in the guest "
                         "(default: the demonstration)")
+    parser.add_argument("--gdb", action="store_true", help="wait for gdb, and print how to "
+                        "start it (make debug)")
     parser.add_argument("--image", metavar="DIR", help="boot DIR/bzImage, which something "
                         "else has built; its KUnit suites run")
     args = parser.parse_args()
     machine = Machine(args.smp, args.mem, args.icount, args.accel, args.timeout)
+    if args.gdb:
+        # Who stops at each line has time.
+        args.config, machine.timeout = "gdb", math.inf
     if args.image:
         image = Path(args.image)
         if not (image / "bzImage").is_file():
@@ -442,9 +457,11 @@ def command_line():
     else:
         kernel = kernel_build.from_arguments(args)
         guest = Guest(kernel.image(), f"run-{args.kernel}-{kernel.config}", machine,
-                      kernel.debug, kernel.memory)
+                      kernel.debug, kernel.memory,
+                      objects=kernel.objects() if args.gdb else None)
     shell = args.command is None and sys.stdin.isatty() and sys.stdout.isatty()
-    status = guest.run(args.command or f"exec {REPO}/dev/demo.sh", shell=shell)
+    demonstration = "true" if args.gdb else f"exec {REPO}/dev/demo.sh"
+    status = guest.run(args.command or demonstration, shell=shell)
     found = guest.warnings()
     if found:
         say(f"the kernel complained {len(found)} times, first: {found[0].strip()}")

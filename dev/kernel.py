@@ -39,7 +39,7 @@ FRAGMENTS = {
     "release": (), "debug": ("debug",), "strict": ("debug", "strict"),
     "kcsan": ("kcsan",), "kmsan": ("kmsan",), "rt": ("rt",), "small": ("small",),
     "coverage": ("coverage",), "bench": (), "check": ("check",), "series": (),
-    "deb": ("deb",), "clients": ("clients",),
+    "deb": ("deb",), "clients": ("clients",), "gdb": ("gdb",),
 }
 # Those that one cannot ask for by name: their tools build them.
 OF_TOOLS = ("bench", "check", "series", "deb")
@@ -47,13 +47,15 @@ OF_TOOLS = ("bench", "check", "series", "deb")
 # call traces are to name lines of ours in kernels without debugging information, which
 # would take longer to build.
 MAKEFILE = "fs/tracefs/Makefile"
-WITH_SYMBOLS = "clients"
+WITH_SYMBOLS = ("clients", "gdb")
 LINE_NUMBERS = "ccflags-y += -g1\n"
 EXTRA_LINES = {"debug": "KCOV_INSTRUMENT := y\n", "coverage": "GCOV_PROFILE := y\n"}
 # KMSAN is clang's alone.
 COMPILERS = {"kmsan": "clang-19"}
 # What else a configuration takes to be built: BTF and the archive of headers.
 PROGRAMS = {"clients": {"pahole": "dwarves", "cpio": "cpio"}}
+# What else is made
+TARGETS = {"gdb": ("scripts_gdb",)}
 # What looks at each access makes a kernel slow, and takes memory: so much has a
 # guest of it.
 MEMORY = {"debug": "2G", "strict": "2G", "kcsan": "2G", "kmsan": "4G"}
@@ -112,7 +114,7 @@ class Kernel:
         if self.overlay:
             content, mode = self.overlay[MAKEFILE]
             extra = EXTRA_LINES.get(config, "")
-            if config != WITH_SYMBOLS:
+            if config not in WITH_SYMBOLS:
                 extra += LINE_NUMBERS
             self.overlay[MAKEFILE] = content + extra.encode(), mode
         version = self.source.version
@@ -133,6 +135,15 @@ class Kernel:
                     self.keep(image)
         os.utime(image)
         return image
+
+    def objects(self):
+        """Where the image was built, with vmlinux; built again if something else was
+        since."""
+        if not tree_of(self.image()):
+            with self.locked_tree() as held:
+                self.prepare()
+                self.build(held)
+        return self.out
 
     def prepared_tree(self):
         """The source tree as it is built, for tools that want to look at it."""
@@ -206,7 +217,7 @@ class Kernel:
         env = self.build_env()
         self.out.mkdir(exist_ok=True)
         self.configure(env)
-        compile_kernel(self, env, held)
+        compile_kernel(self, env, held, "bzImage", *TARGETS.get(self.config, ()))
 
     def configure(self, env):
         """allnoconfig plus our fragments; every option is to have taken effect."""
@@ -418,7 +429,7 @@ def copy_file(path, to):
                       "you may read") from error
 
 
-def compile_kernel(kernel, env, held, target="bzImage"):
+def compile_kernel(kernel, env, held, *targets):
     """Runs make with progress; what compilers complain of is shown."""
     total = kernel.base.conf.get(f"objects-{kernel.config}")
     whole = not (kernel.out / "vmlinux").exists()
@@ -430,7 +441,7 @@ def compile_kernel(kernel, env, held, target="bzImage"):
     # The lock goes to make as well: while an orphaned make still runs, no
     # other run may build in the same tree.
     with open(log, "w", encoding="utf-8") as file, subprocess.Popen(
-            kernel.make(target), env=env, stdin=subprocess.DEVNULL,
+            kernel.make(*targets), env=env, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
             errors="replace", start_new_session=True,
             pass_fds=[held.fileno()]) as make:
