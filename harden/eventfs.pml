@@ -1002,7 +1002,7 @@ inline eventfs_create_dir(n, error, tmp)
 		generation++;
 #endif
 		d_step { change_seq(1) };		/* C: eventfs_publish(): write_seqcount_begin(&extra->seq) */
-		/* C: eventfs_publish(): same = rb_find_add_rcu(&node->rb, &extra->index, eventfs_cmp_key) */
+		/* C: eventfs_publish(): rb_link_node_rcu(&node->rb, parent, place) */
 		index = n;
 		pending = 1;	/* C: eventfs_publish(): write_seqcount_end(&extra->seq) */
 #if !defined(BUMP_FIRST) && !defined(NO_BUMP)

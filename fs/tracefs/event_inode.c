@@ -493,12 +493,30 @@ static unsigned int eventfs_next(struct eventfs_inode *dir, u32 key,
 	}
 }
 
-static int eventfs_cmp_key(struct rb_node *a, const struct rb_node *b)
+/*
+ * Where a node goes of a key that nobody has: the link, and its @parent. @next is the
+ * child with the least key not below it. Caller holds the tree's lock.
+ */
+static struct rb_node **eventfs_find_place(struct rb_root *index, u32 key,
+					   struct rb_node **parent,
+					   struct eventfs_inode **next)
 {
-	u32 key_a = rb_entry(a, struct eventfs_inode, rb)->key;
-	u32 key_b = rb_entry(b, struct eventfs_inode, rb)->key;
+	struct rb_node **link = &index->rb_node;
 
-	return key_a < key_b ? -1 : key_a > key_b;
+	*parent = NULL;
+	*next = NULL;
+	while (*link) {
+		struct eventfs_inode *node = rb_entry(*link, struct eventfs_inode, rb);
+
+		*parent = *link;
+		if (node->key >= key) {
+			*next = node;
+			link = &(*link)->rb_left;
+		} else {
+			link = &(*link)->rb_right;
+		}
+	}
+	return link;
 }
 
 /* A child came or went. Caller holds the tree's lock. */
@@ -516,8 +534,8 @@ static int eventfs_publish(struct eventfs_inode *node)
 	const struct qstr name = QSTR_INIT(node->name, node->name_len);
 	u32 first = eventfs_first_key(&name);
 	struct eventfs_extra *extra;
+	struct rb_node **place, *parent;
 	struct eventfs_inode *other;
-	struct rb_node *same;
 
 	lockdep_assert_held(&eventfs_root(node)->lock);
 
@@ -531,8 +549,9 @@ static int eventfs_publish(struct eventfs_inode *node)
 
 	/* Take the first key of this hash that no other name has. */
 	node->key = first;
-	for (u32 key = first; (other = eventfs_search(&extra->index, key)) &&
-	     eventfs_same_hash(other->key, first); key = other->key + 1) {
+	place = eventfs_find_place(&extra->index, first, &parent, &other);
+	for (; other && eventfs_same_hash(other->key, first);
+	     other = rb_entry_safe(rb_next(&other->rb), struct eventfs_inode, rb)) {
 		if (eventfs_has_name(other, &name))
 			return -EEXIST;
 		if (other->key == node->key)
@@ -540,13 +559,15 @@ static int eventfs_publish(struct eventfs_inode *node)
 	}
 	if (!eventfs_same_hash(node->key, first))
 		return -ENOSPC;
+	if (node->key != first)
+		place = eventfs_find_place(&extra->index, node->key, &parent, &other);
 
 	scoped_guard(preempt) {
 		write_seqcount_begin(&extra->seq);
-		same = rb_find_add_rcu(&node->rb, &extra->index, eventfs_cmp_key);
+		rb_link_node_rcu(&node->rb, parent, place);
+		rb_insert_color(&node->rb, &extra->index);
 		write_seqcount_end(&extra->seq);
 	}
-	WARN_ON_ONCE(same);	/* the key was free a moment ago, under the lock */
 	/*
 	 * After the index, never before: a lookup that reads the new generation,
 	 * with the acquire in eventfs_generation(), then also finds the node, and
