@@ -46,11 +46,13 @@ WARNING = re.compile(
 HARMLESS = re.compile(r"KernelAddressSanitizer initialized|Command line:"
                       r"|rcu: INFO:? .*(enabled|tracing)"
                       r"|kmemleak: .*(initialized|disabled)")
-# A report of KCSAN, which has many of the rest of the kernel; ours is one in which
-# the innermost functions of either access, beside helpers, are of fs/tracefs.
-RACE = re.compile(r"^.*BUG: KCSAN: (?:.*\n)+?.*={60}\n", re.MULTILINE)
-OURS = re.compile(r" by (?:task|interrupt).*:\n(?:.*\n){0,2}.* (?:eventfs|tracefs)_")
-# Those that fs/tracefs can do nothing about, each with the reason.
+# Reports of KCSAN and KMSAN, which have some of the rest of the kernel; ours is one in
+# which the innermost functions of an access, or of where the memory comes from, beside
+# helpers, are of fs/tracefs.
+REPORT = re.compile(r"^.*BUG: K[CM]SAN: (?:.*\n)+?.*={50}\n", re.MULTILINE)
+OURS = re.compile(r"(?: by (?:task|interrupt).*:|KMSAN: .*| (?:created|stored to memory) at:)\n"
+                  r"(?:.*\n){0,2}.* (?:eventfs|tracefs)_")
+# Races that fs/tracefs can do nothing about, each with the reason.
 RACES_OF_OTHERS = {
     # Each mount of what is mounted says again that it is born, in s_flags, where the
     # check of a permission looks for POSIX ACLs, without a mark.
@@ -58,12 +60,13 @@ RACES_OF_OTHERS = {
     # Two lookups in one directory: start_dir_add() reads i_dir_seq without a mark,
     # before the cmpxchg() that tells whether it was read well.
     "__d_add / __d_add",
-}
-# The same for KMSAN, by the function that it found.
-UNINIT = re.compile(r"^.*BUG: KMSAN: \S+ in (\w+).*\n(?:.*\n)+?.*={50}\n", re.MULTILINE)
-UNINIT_OF_OTHERS = {
-    # The registers of a probed function, which a trampoline in assembler has written
-    "kprobe_ftrace_handler",
+    # Who waits for a lookup asks d_flags if it goes on, under d_lock, which v6.12's
+    # d_set_d_op() does not take in that lookup.
+    "d_alloc_parallel / d_set_d_op",
+    # A lockref, whose count is changed with its lock or by a marked cmpxchg
+    "lockref_get / lockref_get",
+    # A task notes in its flags that it used a privilege; the scheduler reads others.
+    "capable_wrt_inode_uidgid / kthread_is_per_cpu",
 }
 
 
@@ -342,15 +345,14 @@ class Guest:
         return warnings_in(self.log.read_text(encoding="utf-8", errors="replace"))
 
 
-def is_ours(race):
-    """Whether a report of KCSAN is about fs/tracefs"""
-    title = re.search(r"data-race in (.*)", race)
-    return bool(OURS.search(race)) and not (title and title[1] in RACES_OF_OTHERS)
+def is_ours(report):
+    """Whether one of KCSAN or KMSAN is about fs/tracefs"""
+    title = re.search(r"data-race in (.*)", report)
+    return bool(OURS.search(report)) and not (title and title[1] in RACES_OF_OTHERS)
 
 
 def warnings_in(text):
-    text = RACE.sub(lambda race: race[0] if is_ours(race[0]) else "", text)
-    text = UNINIT.sub(lambda found: "" if found[1] in UNINIT_OF_OTHERS else found[0], text)
+    text = REPORT.sub(lambda found: found[0] if is_ours(found[0]) else "", text)
     return [line for line in text.splitlines()
             if WARNING.search(line) and not HARMLESS.search(line)]
 

@@ -662,12 +662,18 @@ class Logs(ToolsTest):
     def test_uninitialised_values_of_others_are_not_ours(self):
         line = "[ 1.0] " + "=" * 53
         text = "\n".join([line, "[ 1.0] BUG: KMSAN: uninit-value in {0}+0x1/0x2",
-                          "[ 1.0]  {0}+0x1/0x2", "[ 1.0]  eventfs_lookup+0x1/0x2",
+                          "[ 1.0]  {0}+0x1/0x2", "[ 1.0]  do_it+0x1/0x2",
+                          "[ 1.0]  more+0x1/0x2", "[ 1.0]  eventfs_lookup+0x1/0x2",
+                          "[ 1.0] ", "[ 1.0] Uninit was created at:",
+                          "[ 1.0]  kmem_cache_alloc_noprof+0x1/0x2", "[ 1.0]  {1}+0x1/0x2",
+                          "[ 1.0]  caller+0x1/0x2", "[ 1.0]  eventfs_lookup+0x1/0x2",
                           "[ 1.0] ", "[ 1.0] CPU: 0 UID: 0 PID: 1", line, ""])
-        for ours, name in ((0, "kprobe_ftrace_handler"), (1, "kprobe_ftrace_handlers"),
-                           (1, "eventfs_find")):
-            found = guest.warnings_in(text.format(name) + "[ 1.1] more\n" + text.format(name))
-            self.assertEqual(len(found), 2 * ours, name)
+        for ours, names in ((0, ("link_path_walk", "getname_kernel")),
+                            (1, ("filldir64", "tracefs_alloc_inode")),
+                            (1, ("eventfs_find", "getname_kernel"))):
+            found = guest.warnings_in(text.format(*names) + "[ 1.1] more\n"
+                                      + text.format("one", "two"))
+            self.assertEqual(len(found), ours, names)
 
     def test_kunit_results(self):
         log = """\
