@@ -10,7 +10,6 @@ import json
 import os
 import pty
 import select
-import shutil
 import struct
 import sys
 import tempfile
@@ -22,6 +21,7 @@ import kernel as kernel_build
 from common import BUILD, REPO, Failure, main, need, run, write_file
 
 PICTURE = REPO / "dev/terminal.svg"
+LICENCE = b"<!-- SPDX-License-Identifier: GPL-2.0-only -->\n"
 COLUMNS, LINES = 80, 25
 SESSION = (
     "cd /sys/kernel/tracing",
@@ -108,7 +108,7 @@ def command_line():
         frames.mkdir()
         run(["termtosvg", "render", cast, frames, "--still-frames", "-t", "gjm8"],
             "making the picture")
-        shutil.copy(max(frames.glob("*.svg")), args.output)
+        write_file(args.output, LICENCE + max(frames.glob("*.svg")).read_bytes())
     print(args.output)
     return 0
 
