@@ -317,11 +317,13 @@ class Suites:
         """Our own selftests: the programs, one of which races, and those in shell."""
         guest = self.guest("races", kernel, machine, kmemleak)
         limits = LIMITS if self.args.all or not kernel.slow else ()
-        run_races(report, guest, kernel, self.args, PROGRAMS + limits)
+        ran = run_races(report, guest, kernel, self.args, PROGRAMS + limits)
         check_log(report, guest, kernel)
         # The programs do all of it, in threads too; leaks are looked for there.
-        tests = our_tests(self.args)
-        if tests and shell:
+        tests = our_tests(self.args) if shell else []
+        if not ran and not tests:
+            raise Failure(f"no selftest is called {self.args.case}")
+        if tests:
             guest = self.guest("selftests", kernel, machine, kmemleak=False)
             self.run_and_compare(report, guest, kernel, tests)
 
