@@ -674,9 +674,11 @@ static const struct inode_operations tracefs_dir_inode_operations = {
  * called without those that the VFS holds here, and with a copy of the name.
  *
  * When it succeeds, the VFS tells watches, still under the lock of @dir that is
- * taken before the next callback begins: so what is told is in order. Functions
- * below do not tell of what the task in the callback does with this name:
- * everything is told once, and nothing if the callback takes it all back.
+ * taken before the next callback begins: so what is told of mkdir(2) and rmdir(2) is
+ * in order. Functions below do not tell of what the task in the callback does with
+ * this name: everything is told once, and nothing if the callback takes it all back.
+ * What the kernel makes or removes by itself takes no turn, which would have to come
+ * before event_mutex, and is told at once.
  */
 static DEFINE_MUTEX(tracefs_turn);	/* one callback at a time */
 
@@ -750,11 +752,11 @@ static struct dentry *tracefs_mkdir(struct mnt_idmap *idmap, struct inode *dir,
 static int tracefs_may_remove(struct inode *dir, struct inode *inode,
 			      const struct dentry *dentry)
 {
+	if (d_unhashed(dentry))
+		return -ENOENT;
 	tracefs_refresh_owner(dir);
 	tracefs_refresh_owner(inode);
-	if (check_sticky(&nop_mnt_idmap, dir, inode))
-		return -EPERM;
-	return d_unhashed(dentry) ? -ENOENT : 0;
+	return check_sticky(&nop_mnt_idmap, dir, inode) ? -EPERM : 0;
 }
 
 static int tracefs_rmdir(struct inode *dir, struct dentry *dentry)
