@@ -981,14 +981,6 @@ static int eventfs_d_revalidate_miss(struct inode *dir, const struct qstr *name,
 	return 0;
 }
 
-/* Somebody may have begun to watch it after it was removed, and would do so for ever. */
-static void eventfs_d_iput(struct dentry *dentry, struct inode *inode)
-{
-	if (eventfs_is_dead(dentry->d_fsdata))
-		fsnotify_inoderemove(inode);
-	iput(inode);
-}
-
 static void eventfs_d_release(struct dentry *dentry)
 {
 	/* NULL if lookup ended in another alias; kept for walks under RCU. */
@@ -998,7 +990,6 @@ static void eventfs_d_release(struct dentry *dentry)
 
 static const struct dentry_operations eventfs_dentry_operations = {
 	.d_revalidate	= eventfs_d_revalidate,
-	.d_iput		= eventfs_d_iput,
 	.d_release	= eventfs_d_release,
 };
 
@@ -1398,14 +1389,31 @@ static void eventfs_drop_dentries(struct eventfs_inode *node, struct super_block
 	iput(inode);
 }
 
-/* A watch holds an inode: its end lets go of it. That of the directory is the last. */
-static void eventfs_end_watches(struct eventfs_inode *node, struct super_block *sb)
+/*
+ * Take the last link of an inode, so that its watches end with its last user, as
+ * everywhere: the VFS asks for links when it takes the last dentry off, under the
+ * same lock. What only a watch has left ends now, and with the watch the inode.
+ */
+static void eventfs_unlink_inode(struct inode *inode)
+{
+	bool unused;
+
+	spin_lock(&inode->i_lock);
+	clear_nlink(inode);
+	unused = hlist_empty(&inode->i_dentry);
+	spin_unlock(&inode->i_lock);
+	if (unused)
+		fsnotify_inoderemove(inode);
+}
+
+/* The directory is the last: who watches it has heard of its files. */
+static void eventfs_unlink_inodes(struct eventfs_inode *node, struct super_block *sb)
 {
 	for (int slot = node->nr_entries; slot >= 0; slot--) {
 		struct inode *inode = eventfs_cached_inode(node, slot, sb);
 
 		if (inode) {
-			fsnotify_inoderemove(inode);
+			eventfs_unlink_inode(inode);
 			iput(inode);
 		}
 	}
@@ -1426,7 +1434,7 @@ static void eventfs_drop_cached(struct eventfs_inode *node, struct super_block *
 	if (eventfs_is_cached(node))
 		eventfs_drop_dentries(node, sb);
 	if (eventfs_is_cached(node))
-		eventfs_end_watches(node, sb);
+		eventfs_unlink_inodes(node, sb);
 }
 
 /* The first node below @node that has no children, perhaps itself */
@@ -1525,8 +1533,6 @@ void eventfs_remove_events_dir(struct eventfs_inode *ei)
 		eventfs_remove_tree(root, &root->node);
 	eventfs_put(&root->node);
 
-	/* It has no d_iput of ours: as for other static ones, this ends late watches. */
-	clear_nlink(d_inode(dentry));
 	tracefs_unlink_dir(d_inode(dentry->d_parent));
 	fsnotify_rmdir(d_inode(dentry->d_parent), dentry);
 	d_make_discardable(dentry);

@@ -29,8 +29,10 @@ struct eventfs_inode;
  *
  * May be called at any time between the creation and the removal of its
  * directory, from several CPUs at once, for a lookup or for a listing, and must
- * answer by the state of things, not by the number of calls. What it puts into
- * @data becomes i_private and has to stay valid as @data itself does, see
+ * answer by the state of things, not by the number of calls. Only the answer
+ * whether the file exists may change: as long as somebody has the file open or
+ * watches it, the rest stays what it was when he came. What it puts into @data
+ * becomes i_private and has to stay valid as @data itself does, see
  * eventfs_release.
  *
  * The removal waits for it. So it must not wait for event_mutex, nor for

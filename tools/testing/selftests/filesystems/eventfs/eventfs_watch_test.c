@@ -42,6 +42,9 @@
 /* Room for the notices of all files of an instance */
 #define MANY		(64 * 1024)
 
+/* More watches than a test begins */
+#define NR_WATCHES	(64 * 1024)
+
 FIXTURE(watch)
 {
 	const struct kind *kind;
@@ -385,10 +388,13 @@ TEST_F_TIMEOUT(watch, inotify_tells_of_a_file, TEST_SECONDS)
 		}
 
 		ASSERT_EQ(0, remove_event(self->kind, EVENT));
+		if (held) {
+			EXPECT_STREQ("", notices(fd, text, sizeof(text)))
+				TH_LOG("it has ended, and somebody could watch it again");
+			close(file);
+		}
 		/* The nameless one is inotify's own: the watch has ended. */
 		EXPECT_STREQ("delete_self;;", notices(fd, text, sizeof(text)));
-		if (held)
-			close(file);
 		close(fd);
 	}
 }
@@ -425,6 +431,156 @@ TEST_F_TIMEOUT(watch, inotify_of_what_was_removed_ends, TEST_SECONDS)
 			TH_LOG("%s", paths[i]);
 		close(fd);
 	}
+}
+
+/* What was told of each watch, by its number */
+struct ends {
+	int fd;
+	atomic_bool stop;	/* for those who begin watches */
+	atomic_int error;	/* that nobody should have had */
+	atomic_bool begun[NR_WATCHES];
+	unsigned char told[NR_WATCHES];		/* that the object has gone */
+	unsigned char ended[NR_WATCHES];
+	unsigned int order[NR_WATCHES];		/* when it ended, counting from 1 */
+	unsigned int nr_ended;
+	int wrong;	/* was told something after it had ended */
+};
+
+static struct ends ends;
+
+static void begin_ends(void)
+{
+	memset(&ends, 0, sizeof(ends));
+	ends.fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+}
+
+static void read_ends(void)
+{
+	__u64 buffer[512];	/* aligned, and 4096 bytes */
+	ssize_t got;
+
+	while ((got = read(ends.fd, buffer, sizeof(buffer))) > 0) {
+		for (ssize_t i = 0; i < got;) {
+			const struct inotify_event *event = (void *)((char *)buffer + i);
+			unsigned int watch = event->wd;
+
+			i += sizeof(*event) + event->len;
+			if (watch >= NR_WATCHES || ends.ended[watch]) {
+				ends.wrong++;
+			} else if (event->mask & IN_DELETE_SELF) {
+				ends.told[watch]++;
+			} else if (event->mask & IN_IGNORED) {
+				ends.ended[watch]++;
+				ends.order[watch] = ++ends.nr_ended;
+			}
+		}
+	}
+}
+
+/* Who has it open may watch it, whether or not it was removed meanwhile. */
+static int watch_open(const char *path)
+{
+	char name[64];
+	int fd, watch;
+
+	fd = open(path, O_PATH | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT ? 0 : -errno;
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
+	watch = inotify_add_watch(ends.fd, name, IN_DELETE_SELF);
+	if (watch < 0)
+		watch = -errno;
+	close(fd);
+	return watch;
+}
+
+/* What is watched of an event, a file before its directory */
+static const char * const watched[] = { "enable", "format", "id", "" };
+
+static void *contest_watch(void *data)
+{
+	const char *event = data;
+	char path[PATH_MAX];
+
+	for (unsigned int i = 0; !atomic_load(&ends.stop); i++) {
+		int watch;
+
+		snprintf(path, sizeof(path), "%s%s", event, watched[i % ARRAY_LEN(watched)]);
+		watch = watch_open(path);
+		if (watch < 0 || watch >= NR_WATCHES)
+			atomic_store(&ends.error, watch);
+		else if (watch)
+			atomic_store(&ends.begun[watch], true);
+		else
+			usleep(100);
+	}
+	return NULL;
+}
+
+/* Whoever begins to watch while it is removed hears of it, and once. */
+TEST_F_TIMEOUT(watch, inotify_tells_each_watch_of_the_end, TEST_SECONDS)
+{
+	int nr = 0, silent = 0, twice = 0, left = 0;
+	pthread_t watchers[2];
+
+	event_path(self->event, self->kind, EVENT, "");
+	begin_ends();
+	ASSERT_LE(0, ends.fd);
+	for (int i = 0; i < 2; i++)
+		ASSERT_EQ(0, pthread_create(&watchers[i], NULL, contest_watch, self->event));
+	for (unsigned int round = 0; round < 4 * nr_rounds(); round++) {
+		EXPECT_EQ(0, create_event(self->kind, EVENT));
+		usleep(1000);
+		EXPECT_EQ(0, remove_event(self->kind, EVENT));
+		read_ends();
+	}
+	atomic_store(&ends.stop, true);
+	for (int i = 0; i < 2; i++)
+		ASSERT_EQ(0, pthread_join(watchers[i], NULL));
+	read_ends();
+
+	EXPECT_EQ(0, atomic_load(&ends.error));
+	EXPECT_EQ(0, ends.wrong);
+	for (unsigned int i = 0; i < NR_WATCHES; i++) {
+		nr += ends.begun[i];
+		left += ends.begun[i] && !ends.ended[i];
+		silent += ends.begun[i] && !ends.told[i];
+		twice += ends.told[i] > 1;
+	}
+	EXPECT_LT(0, nr);
+	EXPECT_EQ(0, left) TH_LOG("of %d watches go on", nr);
+	EXPECT_EQ(0, silent) TH_LOG("of %d watches were not told", nr);
+	EXPECT_EQ(0, twice) TH_LOG("of %d watches were told twice", nr);
+	close(ends.fd);
+}
+
+/* As where somebody removes what is below before what is above. */
+TEST_F_TIMEOUT(watch, inotify_tells_of_files_before_their_directory, TEST_SECONDS)
+{
+	int watches[ARRAY_LEN(watched)];
+	char path[PATH_MAX];
+
+	begin_ends();
+	ASSERT_LE(0, ends.fd);
+	ASSERT_EQ(0, create_event(self->kind, EVENT));
+	for (size_t i = 0; i < ARRAY_LEN(watched); i++) {
+		event_path(path, self->kind, EVENT, watched[i]);
+		watches[i] = watch_open(path);
+		ASSERT_LT(0, watches[i]) TH_LOG("%s", path);
+		ASSERT_GT(NR_WATCHES, watches[i]);
+	}
+	/* The directory, which was the last, has a dentry again, and no file has one. */
+	ASSERT_EQ(0, reclaim());
+	ASSERT_EQ(0, stat_path(path));
+	ASSERT_EQ(0, remove_event(self->kind, EVENT));
+	read_ends();
+	for (size_t i = 0; i < ARRAY_LEN(watched); i++) {
+		EXPECT_EQ(1, ends.told[watches[i]]);
+		EXPECT_EQ(1, ends.ended[watches[i]]);
+		EXPECT_GE(ends.order[watches[ARRAY_LEN(watched) - 1]], ends.order[watches[i]])
+			TH_LOG("\"%s\" after its directory", watched[i]);
+	}
+	close(ends.fd);
 }
 
 /* All that goes with an instance is told to who watches it, "events" too. */
