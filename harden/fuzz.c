@@ -2375,7 +2375,7 @@ static void hear(struct worker *w, const struct inotify_event *event)
 		watch->ended = true;
 }
 
-/* Whether a removal that has returned was told, and nothing that was not */
+/* Whether nothing was told to be removed that was not */
 static void check_watches(struct worker *w, const struct view before[NR_WATCHES])
 {
 	for (unsigned int i = 0; i < NR_WATCHES; i++) {
@@ -2383,9 +2383,6 @@ static void check_watches(struct worker *w, const struct view before[NR_WATCHES]
 
 		if (watch->wd < 0 || !watch->sure)
 			continue;
-		if (before[i].life != watch->view.life && !watch->ended)
-			differ(w, "watching %s: it was removed, but not told",
-			       path_text(&watch->t));
 		pthread_mutex_lock(&model_lock);
 		if (watch->ended && there(&before[i], &watch->view)) {
 			struct view now = view_of(&watch->t);
@@ -2454,6 +2451,23 @@ static void check_told(struct worker *w)
 				differ(w, "watching %s: told wrongly of %s",
 				       path_text(&watch->t), target_name(&t));
 		}
+	}
+}
+
+/*
+ * When nobody has anything open: has each watch ended of what was removed? Before, a
+ * handle or a walk of some thread may have kept it.
+ */
+static void check_ended(struct worker *w)
+{
+	op_notices(w, NULL);
+	for (unsigned int i = 0; i < NR_WATCHES && !w->deaf; i++) {
+		struct watch *watch = &w->watches[i];
+
+		if (watch->wd >= 0 && watch->sure &&
+		    view_of(&watch->t).life != watch->view.life)
+			differ(w, "watching %s: it was removed, but not told",
+			       path_text(&watch->t));
 	}
 }
 
@@ -2782,10 +2796,14 @@ static void check_all(struct worker *w)
 	}
 }
 
-static void close_all(struct worker *w)
+static void close_handles(struct worker *w)
 {
 	for (unsigned int i = 0; i < NR_HANDLES; i++)
 		handle_close(&w->handles[i]);
+}
+
+static void close_watches(struct worker *w)
+{
 	if (w->inotify >= 0)
 		close(w->inotify);
 	w->inotify = -1;
@@ -2841,7 +2859,12 @@ static void finish(struct worker *w)
 		workers[i].op = NULL;
 		if (!stopped())
 			check_told(&workers[i]);
-		close_all(&workers[i]);
+		close_handles(&workers[i]);
+	}
+	for (unsigned int i = 0; i < NR_WORKERS; i++) {
+		if (!stopped())
+			check_ended(&workers[i]);
+		close_watches(&workers[i]);
 	}
 	if (!stopped())
 		remove_all(w);
