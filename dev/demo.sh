@@ -98,7 +98,7 @@ say 'A first lookup, as the function graph tracer sees it: no lock of eventfs.'
 echo 2 > /proc/sys/vm/drop_caches
 # Not all functions: QEMU before 8.2 may run code that was just patched as it
 # was before, which is fatal where the other processor runs it.
-echo 'eventfs_* mutex_lock* iget5_locked new_inode d_splice_alias' > set_ftrace_filter
+echo 'eventfs_* mutex_lock* iget_locked new_inode d_splice_alias' > set_ftrace_filter
 echo eventfs_lookup > set_graph_function
 echo 3 > max_graph_depth
 echo function_graph > current_tracer

@@ -1216,8 +1216,8 @@ static int eventfs_init_node(struct eventfs_inode *node, const char *name, int l
  *
  * Context: May sleep; takes the tree's lock.
  * Return: the node, or as an error pointer, with nothing changed:
- * -EINVAL: @parent is NULL or an error pointer, @size is out of range, or
- * @name is empty, ".", ".." or has a slash;
+ * -EINVAL: @parent is NULL or an error pointer, @size is out of range, @entries is
+ * missing, or @name is NULL, empty, ".", ".." or has a slash;
  * -ENAMETOOLONG: @name is longer than NAME_MAX;
  * -EEXIST: a file or directory in @parent has that name;
  * -ENODEV: @parent is being removed;

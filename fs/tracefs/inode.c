@@ -274,7 +274,7 @@ static void tracefs_refresh_owner_locked(struct inode *inode)
  * tracefs_refresh_owner - bring i_uid and i_gid up to date
  * @inode: any inode of tracefs
  *
- * Context: Any; takes i_lock, once for each inode and generation.
+ * Context: Process, under RCU as well; takes i_lock, once for each inode and generation.
  */
 void tracefs_refresh_owner(struct inode *inode)
 {
@@ -543,8 +543,8 @@ static void tracefs_copy_attr(struct mnt_idmap *idmap, struct inode *inode,
  *	of its own, and shells open with O_TRUNC.
  *
  * Context: May sleep; caller holds i_rwsem.
- * Return: 0; -EPERM for a caller who may not; -ENOMEM. Nothing is changed on
- * error.
+ * Return: 0; -EPERM for a caller who may not, -EACCES if it is to set times to
+ * now; -EFBIG for a size that the VFS refuses; -ENOMEM. Nothing is changed on error.
  */
 int tracefs_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
 		    struct iattr *iattr)
@@ -682,7 +682,7 @@ static const struct inode_operations tracefs_dir_inode_operations = {
  */
 static DEFINE_MUTEX(tracefs_turn);	/* one callback at a time */
 
-/* Who is in it, and with which name. Only he finds himself here. */
+/* Which task is in it, and with which name. Only that task finds itself here. */
 VISIBLE_IF_KUNIT struct task_struct *tracefs_turn_task;
 VISIBLE_IF_KUNIT const struct qstr *tracefs_turn_name;
 
@@ -1012,8 +1012,8 @@ MODULE_ALIAS_FS("tracefs");
  *
  * Context: May sleep. On success the parent's i_rwsem is held until
  * tracefs_end_creating() or tracefs_failed_creating().
- * Return: a negative dentry; -EEXIST if the name is taken, -ENOENT if @parent
- * was removed, -EACCES for a bad name, -ENOMEM, or why the mount failed.
+ * Return: a negative dentry; -EEXIST if the name is taken, -ENOENT if @parent was
+ * removed, -EACCES or -ENAMETOOLONG for a name, -ENOMEM, or why the mount failed.
  */
 struct dentry *tracefs_start_creating(const char *name, struct dentry *parent)
 {

@@ -31,7 +31,7 @@ struct eventfs_inode;
  * directory, from several CPUs at once, for a lookup or for a listing, and must
  * answer by the state of things, not by the number of calls. Only the answer
  * whether the file exists may change: as long as somebody has the file open or
- * watches it, the rest stays what it was when he came. What it puts into @data
+ * watches it, the rest stays what it was at first. What it puts into @data
  * becomes i_private and has to stay valid as @data itself does, see
  * eventfs_release.
  *
@@ -58,8 +58,9 @@ typedef int (*eventfs_callback)(const char *name, umode_t *mode, void **data,
  * operations must find out for themselves that it is.
  *
  * Context: Runs inside eventfs_remove_dir(), with what its caller holds, or in
- * any dput(), or in memory reclaim: must not wait for event_mutex, nor allocate
- * with GFP_KERNEL, nor call back into eventfs.
+ * any dput() or iput(), or at the end of a lookup or listing, under the lock of
+ * a directory's inode, or in memory reclaim: must not wait for event_mutex, nor
+ * allocate with GFP_KERNEL, nor call back into eventfs.
  */
 typedef void (*eventfs_release)(const char *name, void *data);
 
