@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Variables: KERNEL=eventfs|stock  DEBUG=1  BASE=v6.12|mainline  KSRC=path
-#            CONFIG=kcsan|kmsan|rt|small|strict|clients|gdb  (DEBUG=1 is CONFIG=debug)
+#            CONFIG=kcsan|kmsan|rt|small|strict|faults|clients|gdb  (DEBUG=1 is CONFIG=debug)
 #            CMD='...'  SMP=n  MEM=size  ICOUNT=1  ACCEL=auto|kvm|tcg
 #            TIMEOUT=seconds  ONLY=suite CASE=glob (make test, make clients; ONLY also
 #            make check)

@@ -46,7 +46,7 @@ class Hardening(test.Suites):
         suites |= {name: functools.partial(self.elsewhere, name)
                    for name in ARCHITECTURES}
         return suites | {
-            "memory": self.little_memory,
+            "memory": self.little_memory, "faults": self.faults,
             "fuzz": functools.partial(self.tool, "fuzz.py", ["--seconds=300"]),
             "stress": functools.partial(self.tool, "stress.py",
                                         ["--debug", "--minutes=5"]),
@@ -75,6 +75,14 @@ class Hardening(test.Suites):
                                  args.accel, args.timeout)
         guest = self.guest("memory", kernel, machine)
         test.run_races(report, guest, kernel, args, test.LIMITS)
+        test.check_log(report, guest, kernel)
+
+    def faults(self, report):
+        """Each allocation of each operation fails in turn, of the thousands that make
+        an instance as well: on a kernel that is quick enough for this."""
+        kernel = self.kernel("faults")
+        guest = self.guest("faults", kernel, self.single)
+        test.run_races(report, guest, kernel, self.args, test.FAULTS, faults="0")
         test.check_log(report, guest, kernel)
 
     def elsewhere(self, arch, report):

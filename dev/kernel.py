@@ -38,8 +38,8 @@ MAKE_FLAGS = ("ARCH=x86_64", "KBUILD_BUILD_USER=eventfs",
 FRAGMENTS = {
     "release": (), "debug": ("debug",), "strict": ("debug", "strict"),
     "kcsan": ("kcsan",), "kmsan": ("kmsan",), "rt": ("rt",), "small": ("small",),
-    "coverage": ("coverage",), "bench": (), "check": ("check",), "series": (),
-    "deb": ("deb",), "clients": ("clients",), "gdb": ("gdb",),
+    "faults": ("faults",), "coverage": ("coverage",), "bench": (), "check": ("check",),
+    "series": (), "deb": ("deb",), "clients": ("clients",), "gdb": ("gdb",),
 }
 # Those that one cannot ask for by name: their tools build them.
 OF_TOOLS = ("bench", "check", "series", "deb")

@@ -1223,21 +1223,41 @@ static void tracefs_removed_one(struct dentry *dentry)
 	tracefs_release_mount();
 }
 
+/* Something that is in a directory, with a reference, or NULL */
+static struct dentry *tracefs_get_child(struct dentry *dir)
+{
+	struct dentry *child, *found = NULL;
+
+	spin_lock(&dir->d_lock);
+	hlist_for_each_entry(child, &dir->d_children, d_sib) {
+		spin_lock_nested(&child->d_lock, DENTRY_D_LOCK_NESTED);
+		if (simple_positive(child))
+			found = dget_dlock(child);
+		spin_unlock(&child->d_lock);
+		if (found)
+			break;
+	}
+	spin_unlock(&dir->d_lock);
+	return found;
+}
+
 /*
- * Unhash a directory whose removal the VFS tells: what is not hashed, the
- * recursion empties, but neither tells of it nor gives back what it took.
+ * Unhash a directory whose removal the VFS tells: of what is not hashed, the recursion
+ * neither tells nor gives back what it took. It would pass over what is below as well,
+ * if a mount on that has d_invalidate() unhash it: so that is removed before.
  */
-static bool tracefs_unhash_untold(struct dentry *dentry)
+static void tracefs_unhash_untold(struct dentry *dentry)
 {
 	struct inode *dir = d_inode(dentry->d_parent);
-	bool untold;
+	struct dentry *child;
 
+	while ((child = tracefs_get_child(dentry))) {
+		simple_recursive_removal(child, tracefs_removed_one);
+		dput(child);
+	}
 	inode_lock_nested(dir, I_MUTEX_PARENT);
-	untold = tracefs_vfs_tells(dentry);
-	if (untold)
-		d_invalidate(dentry);	/* with mounts on it, which would be lost */
+	d_invalidate(dentry);	/* with mounts on it, which would be lost */
 	inode_unlock(dir);
-	return untold;
 }
 
 /**
@@ -1262,7 +1282,9 @@ void tracefs_remove(struct dentry *dentry)
 	 * mount is there, pinned by @dentry.
 	 */
 	simple_pin_fs(&tracefs_type, &tracefs_mount, &tracefs_mount_count);
-	untold = tracefs_unhash_untold(dentry);
+	untold = tracefs_vfs_tells(dentry);
+	if (untold)
+		tracefs_unhash_untold(dentry);
 	simple_recursive_removal(dentry, tracefs_removed_one);
 	if (untold) {
 		tracefs_removed_one(dentry);

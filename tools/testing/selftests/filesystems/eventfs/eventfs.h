@@ -436,6 +436,17 @@ static inline void slab_flush(void)
 		syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0);
 }
 
+/* Counts what is there when nothing is cached that nobody uses. */
+static inline int count_slabs(long counts[NR_SLABS])
+{
+	int error = reclaim();
+
+	slab_flush();
+	for (size_t s = 0; s < NR_SLABS; s++)
+		counts[s] = slab_count(slab_names[s]);
+	return error;
+}
+
 /*
  * Before and after each test
  */

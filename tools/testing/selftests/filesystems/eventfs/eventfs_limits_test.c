@@ -266,17 +266,6 @@ FIXTURE_TEARDOWN_PARENT(limits)
 	EXPECT_EQ(0, chmod(TRACING, self->root.st_mode & 07777));
 }
 
-/* Counts what is there when nothing is cached that nobody uses. */
-static int count_slabs(long counts[NR_SLABS])
-{
-	int error = reclaim();
-
-	slab_flush();
-	for (size_t s = 0; s < NR_SLABS; s++)
-		counts[s] = slab_count(slab_names[s]);
-	return error;
-}
-
 /*
  * Names that are not there
  */

@@ -29,6 +29,7 @@
 #define SIBLING		GROUP "/" PREFIX "_s1"
 #define INSTANCE	INSTANCES "/" PREFIX
 #define INSTANCE_GROUP	INSTANCE "/events/" PREFIX
+#define NEW_INSTANCE	INSTANCES "/" PREFIX "_t"
 
 #define STUCK_SECONDS	20	/* until somebody who should go on is given up */
 
@@ -295,10 +296,10 @@ TEST_F_TIMEOUT(users, directories_change_with_their_children, TEST_SECONDS)
 	EXPECT_STREQ("mtime ctime", changed(EVENTS, &events));
 
 	tick();
-	ASSERT_EQ(0, mkdir(INSTANCES "/" PREFIX "_t", 0750));
+	ASSERT_EQ(0, mkdir(NEW_INSTANCE, 0750));
 	EXPECT_STREQ("nlink mtime ctime", changed(INSTANCES, &instances));
 	tick();
-	ASSERT_EQ(0, rmdir(INSTANCES "/" PREFIX "_t"));
+	ASSERT_EQ(0, rmdir(NEW_INSTANCE));
 	EXPECT_STREQ("nlink mtime ctime", changed(INSTANCES, &instances));
 
 	EXPECT_STREQ("", changed(EVENT, &event));
@@ -949,6 +950,21 @@ TEST_F_TIMEOUT(users, proc_tells_of_what_was_removed, TEST_SECONDS)
  * Mounts
  */
 
+/* As in any file system: what is open and removed is still to be freed. */
+TEST_F_TIMEOUT(users, removed_and_open_keeps_it_writable, TEST_SECONDS)
+{
+	int file;
+
+	ASSERT_EQ(0, create_event(&other_kind, PREFIX "_m"));
+	ASSERT_EQ(0, open_path(EVENTS "/" PREFIX "_g/" PREFIX "_m/id", O_RDONLY, &file));
+	ASSERT_EQ(0, remove_event(&other_kind, PREFIX "_m"));
+	EXPECT_EQ(EBUSY, mount(NULL, TRACING, NULL, MS_REMOUNT | MS_RDONLY, NULL) ? errno : 0);
+	close(file);
+	EXPECT_EQ(0, mount(NULL, TRACING, NULL, MS_REMOUNT | MS_RDONLY, NULL) ? errno : 0);
+	EXPECT_EQ(EROFS, mkdir(NEW_INSTANCE, 0750) ? errno : 0);
+	EXPECT_EQ(0, mount(NULL, TRACING, NULL, MS_REMOUNT, NULL) ? errno : 0);
+}
+
 TEST_F_TIMEOUT(users, mounts_go_with_what_they_are_on, TEST_SECONDS)
 {
 	char byte;
@@ -979,6 +995,51 @@ TEST_F_TIMEOUT(users, mounts_go_with_what_they_are_on, TEST_SECONDS)
 	ASSERT_EQ(0, create_event(&other_kind, PREFIX "_m"));
 	EXPECT_EQ(0, open_and_read(EVENTS "/" PREFIX "_g/" PREFIX "_m/format"));
 	EXPECT_EQ(ENOENT, stat_path(EVENTS "/" PREFIX "_g/" PREFIX "_m/file"));
+}
+
+/* A mount on something in an instance keeps nothing of it, nor of what is beside it. */
+TEST_F_TIMEOUT(users, mounts_in_an_instance_go_with_it, TEST_SECONDS)
+{
+	static const char * const on[] = { "options", "options/overwrite", "trace" };
+	struct inotify_event event;
+	long counts[NR_SLABS];
+	char path[PATH_MAX];
+	int options, watches;
+	struct stat st;
+
+	ASSERT_EQ(0, mount_privately());
+	ASSERT_EQ(0, count_slabs(counts));
+	for (size_t i = 0; i < ARRAY_LEN(on); i++) {
+		ASSERT_EQ(0, mkdir(NEW_INSTANCE, 0750));
+		ASSERT_EQ(0, open_path(NEW_INSTANCE "/options", O_RDONLY, &options));
+		watches = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+		ASSERT_LE(0, inotify_add_watch(watches, NEW_INSTANCE "/options",
+					       IN_DELETE_SELF));
+		snprintf(path, sizeof(path), NEW_INSTANCE "/%s", on[i]);
+		ASSERT_EQ(0, stat(path, &st));
+		ASSERT_EQ(0, mount(S_ISDIR(st.st_mode) ? EVENT : EVENT "/format", path, NULL,
+				   MS_BIND, NULL));
+		ASSERT_STRNE("", mounted(path));
+
+		ASSERT_EQ(0, rmdir(NEW_INSTANCE));
+		EXPECT_STREQ("", mounted(path));
+		EXPECT_EQ(ENOENT, stat_path(path));
+		EXPECT_EQ(-1, faccessat(options, "overwrite", F_OK, 0));
+		EXPECT_EQ(ENOENT, errno) TH_LOG("mounted on %s", on[i]);
+		EXPECT_EQ(0, fstat(options, &st));
+		EXPECT_EQ(0UL, st.st_nlink) TH_LOG("mounted on %s", on[i]);
+		close(options);
+		memset(&event, 0, sizeof(event));
+		EXPECT_LT(0, read(watches, &event, sizeof(event)));
+		EXPECT_TRUE(event.mask & IN_DELETE_SELF) TH_LOG("mounted on %s", on[i]);
+		close(watches);
+
+		ASSERT_EQ(0, reclaim());
+		for (size_t s = 0; s < NR_SLABS; s++) {
+			EXPECT_GE(counts[s], slab_settle(slab_names[s], counts[s]))
+				TH_LOG("%s: mounted on %s", slab_names[s], on[i]);
+		}
+	}
 }
 
 TEST_F_TIMEOUT(users, bind_mount_of_what_was_removed_is_empty, TEST_SECONDS)
