@@ -84,7 +84,8 @@ def record(words):
     terminal = Terminal(words)
     terminal.until_prompt()
     terminal.events.clear()
-    terminal.type("clear")
+    # A place that every machine has
+    terminal.type("cd /; clear")
     for command in SESSION:
         terminal.type(command)
     terminal.end()

@@ -33,6 +33,8 @@ PROGRAMS = ("eventfs_test", "eventfs_users_test", "eventfs_walk_test",
 LIMITS = ("eventfs_limits_test",)
 # Makes allocations fail, and takes long.
 FAULTS = ("eventfs_fault_test",)
+# How many allocations of each operation fail, for EVENTFS_FAULTS
+SOME_FAULTS = "24"
 # Most guests keep one processor busy, and have 2 GB at most.
 LANES = min(len(os.sched_getaffinity(0)), 4)
 FOLDERS = "00basic event instances dynevent kprobe trigger"
@@ -290,7 +292,7 @@ class Suites:
         slower. "make harden" has all of them."""
         kernel = self.kernel("debug")
         guest = self.guest("faults", kernel, self.single, kmemleak=self.args.all)
-        faults = None if self.args.all else "24"
+        faults = None if self.args.all else SOME_FAULTS
         if not run_races(report, guest, kernel, self.args, FAULTS, faults):
             raise Failure(f"no test of {FAULTS[0]} is called {self.args.case}")
         check_log(report, guest, kernel)
@@ -450,7 +452,7 @@ def our_tests(args):
                   if fnmatch.fnmatch(path.stem, args.case or "*"))
 
 
-def races_script(kernel, rundir, args, programs=PROGRAMS, faults="24"):
+def races_script(kernel, rundir, args, programs=PROGRAMS, faults=SOME_FAULTS):
     """Builds the programs, by the kernel's own rules; returns a script that runs
     them. @faults is for EVENTFS_FAULTS, None for what the program does without."""
     with kernel.locked_tree():
@@ -471,7 +473,7 @@ def races_script(kernel, rundir, args, programs=PROGRAMS, faults="24"):
     return rundir / "races"
 
 
-def run_races(report, guest, kernel, args, programs=PROGRAMS, faults="24"):
+def run_races(report, guest, kernel, args, programs=PROGRAMS, faults=SOME_FAULTS):
     """Returns how many tests of the programs ran."""
     output = LOGS / f"{guest.name}.txt"
     with guests.run_directory() as rundir, open(output, "wb", buffering=0) as log:

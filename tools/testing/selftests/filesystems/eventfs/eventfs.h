@@ -447,6 +447,23 @@ static inline int count_slabs(long counts[NR_SLABS])
 	return error;
 }
 
+/* What there is more of than @counts, also after a wait, or "" */
+static inline const char *slab_rise(const long counts[NR_SLABS])
+{
+	static char text[128];
+	long count;
+
+	for (size_t s = 0; s < NR_SLABS; s++) {
+		count = slab_settle(slab_names[s], counts[s]);
+		if (count > counts[s]) {
+			snprintf(text, sizeof(text), "%s: %ld before, %ld after",
+				 slab_names[s], counts[s], count);
+			return text;
+		}
+	}
+	return "";
+}
+
 /*
  * Before and after each test
  */
