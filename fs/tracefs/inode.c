@@ -55,6 +55,7 @@
 
 #include <kunit/visibility.h>
 
+#include "../internal.h"	/* find_next_child() */
 #include "internal.h"
 
 #define TRACEFS_ROOT_INO	1	/* ids start at 1, so the least number made of one is 256 */
@@ -1223,24 +1224,6 @@ static void tracefs_removed_one(struct dentry *dentry)
 	tracefs_release_mount();
 }
 
-/* Something that is in a directory, with a reference, or NULL */
-static struct dentry *tracefs_get_child(struct dentry *dir)
-{
-	struct dentry *child, *found = NULL;
-
-	spin_lock(&dir->d_lock);
-	hlist_for_each_entry(child, &dir->d_children, d_sib) {
-		spin_lock_nested(&child->d_lock, DENTRY_D_LOCK_NESTED);
-		if (simple_positive(child))
-			found = dget_dlock(child);
-		spin_unlock(&child->d_lock);
-		if (found)
-			break;
-	}
-	spin_unlock(&dir->d_lock);
-	return found;
-}
-
 /*
  * Unhash a directory whose removal the VFS tells: of what is not hashed, the recursion
  * neither tells nor gives back what it took. It would pass over what is below as well,
@@ -1251,7 +1234,7 @@ static void tracefs_unhash_untold(struct dentry *dentry)
 	struct inode *dir = d_inode(dentry->d_parent);
 	struct dentry *child;
 
-	while ((child = tracefs_get_child(dentry))) {
+	while ((child = find_next_child(dentry, NULL))) {
 		simple_recursive_removal(child, tracefs_removed_one);
 		dput(child);
 	}
