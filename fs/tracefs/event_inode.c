@@ -2,6 +2,10 @@
 /*
  * eventfs - the part of tracefs that serves events/
  *
+ * Copyright (C) 2020-23 VMware Inc, author: Steven Rostedt <rostedt@goodmis.org>
+ * Copyright (C) 2020-23 VMware Inc, author: Ajay Kaher <akaher@vmware.com>
+ * Copyright (C) 2023 Google, author: Steven Rostedt <rostedt@goodmis.org>
+ *
  * A kernel has thousands of trace events, each a directory of files, all of
  * them once more for each tracing instance, and hardly anybody looks at most.
  * So each directory has a small node, struct eventfs_inode, and dentries and
@@ -18,14 +22,19 @@
  * 2. An object is complete before anybody can reach it, and memory that was
  *    reachable is freed after a grace period.
  *
- * 3. Whoever hashes a dentry for a node, or calls a callback of it, has the
- *    node active. Removal makes the node dead, which ends new activity, and
- *    waits for what runs: so it finds all there will ever be in the cache, and
- *    no callback runs after it. The tree's lock is never taken by the active.
+ * 3. A task holds a node active while it hashes a dentry for it or runs one of
+ *    its callbacks. Removal makes the node dead, which ends new activity, and
+ *    waits for the activity that there is: after that the cache holds all it
+ *    ever will, and no callback runs. Nobody who holds a node active takes the
+ *    tree's lock.
  *
  * 4. d_revalidate says whether a dentry told the truth a moment ago. A node may
  *    die right after, so whatever a stale dentry leads to is kept by reference:
- *    ->release of an entry runs after the last dentry of its directory.
+ *    ->release of an entry runs after the last dentry and inode of its directory.
+ *
+ * 5. A child hides the entry of its name. What a dentry says of a file or of a
+ *    missing name holds while no child of that name came: it remembers the
+ *    generation of the directory and searches again when that is another.
  *
  * Who writes what, under what, and who reads it:
  *
@@ -33,16 +42,18 @@
  *   index, rb          tree's lock, seq                RCU and seq, or tree's lock
  *   seq                tree's lock, no preemption      RCU
  *   generation         tree's lock: store-release      load-acquire before the
- *                      after the index changed         search it speaks for
+ *                      after index and changed         search it speaks for
  *   extra              once, cmpxchg                   load-acquire, dependency
  *   extra->attrs       cmpxchg                         RCU
- *   extra->changed     atomic64, last one wins         atomic64
+ *   extra->changed     tree's lock, atomic64           atomic64
  *   active             atomic                          atomic
  *   id                 once, cmpxchg                   marked, needs no order
+ *   d_time             a generation at which no child  marked
+ *                      had that name, by anybody
  *   the rest           before publication              freely, see @rcu
  *
  * Lock order: event_mutex, tree's lock, activity (waited for). Under the tree's
- * lock watches are told and ended, and mounts taken off what is removed, so that
+ * lock watches are notified and ended, and mounts are taken off what is removed, so
  * the locks of fsnotify and audit and namespace_sem come after it. Lookup holds
  * the directory's i_rwsem when it gets active; creating and removing events never
  * takes that of an eventfs directory. The last put takes no lock of these.
@@ -53,6 +64,7 @@
 #include <linux/dcache.h>
 #include <linux/fs.h>
 #include <linux/fsnotify.h>
+#include <linux/jiffies.h>
 #include <linux/kref.h>
 #include <linux/lockdep.h>
 #include <linux/minmax.h>
@@ -75,9 +87,6 @@
 
 #include "internal.h"
 
-#define CREATE_TRACE_POINTS
-#include <trace/events/eventfs.h>
-
 /*
  * A child's key is made of a hash of its name and a few bits that separate
  * equal hashes. It orders the index and is the child's directory position, so
@@ -97,7 +106,10 @@
 #define EVENTFS_MAX_ENTRIES	TRACEFS_SLOT_MASK	/* slot 0 is the directory */
 static_assert(EVENTFS_FILE_POS + EVENTFS_MAX_ENTRIES <= EVENTFS_MIN_KEY);
 
-/* eventfs_inode::born is in units of 65 us, less than a tick of its clock. */
+/*
+ * eventfs_inode::born is in units of 65 us, less than a tick of its clock, and
+ * rounded up: never older than what was touched before.
+ */
 #define EVENTFS_BORN_SHIFT	16
 
 /* How many entries a listing asks for at a time */
@@ -114,9 +126,8 @@ static_assert(EVENTFS_FILE_POS + EVENTFS_MAX_ENTRIES <= EVENTFS_MIN_KEY);
  * @seq: odd while @index changes; a reader that missed a child tries again.
  *	A plain one, written without preemption: on PREEMPT_RT, readers of one
  *	with a mutex would take that, and these are in an RCU section
- * @generation: bumped after each child that came; what a cached miss remembers
- * @changed: when the last child came or went, in ns since the epoch; never
- *	twice the same, so that it also tells one change from the next
+ * @generation: counts the children that came or went
+ * @changed: when the last one did, in ns since the epoch
  * @attrs: what was set on the directory (slot 0) and its files
  *
  * Comes with the first child or the first change of attributes, and stays.
@@ -188,7 +199,8 @@ static struct lockdep_map eventfs_active_map =
 	STATIC_LOCKDEP_MAP_INIT("eventfs_active", &eventfs_active_map);
 #endif
 
-static const struct dentry_operations eventfs_dentry_operations;
+static const struct dentry_operations eventfs_dir_dentry_operations;
+static const struct dentry_operations eventfs_file_dentry_operations;
 static const struct dentry_operations eventfs_miss_operations;
 static const struct inode_operations eventfs_dir_inode_operations;
 static const struct inode_operations eventfs_file_inode_operations;
@@ -244,7 +256,6 @@ static void eventfs_last_put(struct kref *ref)
 		if (entry->release)
 			entry->release(entry->name, node->data);
 	}
-	trace_eventfs_release(eventfs_ino(node, 0), node->name);
 	if (node->id)
 		tracefs_put_id(node->id);
 	call_rcu(&node->rcu, eventfs_free_rcu);
@@ -406,10 +417,10 @@ static struct eventfs_inode *eventfs_search_name(const struct rb_root *index,
 
 /*
  * A descent through a tree that changes can miss a node, hence the sequence
- * count; what it finds was there. A node whose last reference is gone left the
- * tree before, so that seq has changed and the next try goes without it.
+ * count; what it finds was there. Caller is in an RCU read-side critical section.
  */
-static struct eventfs_inode *eventfs_find(struct eventfs_inode *dir, const struct qstr *name)
+static struct eventfs_inode *eventfs_find_rcu(const struct eventfs_inode *dir,
+					      const struct qstr *name)
 {
 	struct eventfs_extra *extra = eventfs_extra(dir);
 	struct eventfs_inode *node;
@@ -420,14 +431,30 @@ static struct eventfs_inode *eventfs_find(struct eventfs_inode *dir, const struc
 		return NULL;
 
 	key = eventfs_first_key(name);
-	guard(rcu)();
 	do {
 		seq = read_seqcount_begin(&extra->seq);
 		node = eventfs_search_name(&extra->index, name, key);
-		if (node && !kref_get_unless_zero(&node->ref))
-			node = NULL;
 		/* Asked after a hit as well: it ends the section for KCSAN. */
 	} while (read_seqcount_retry(&extra->seq, seq) && !node);
+	return node;
+}
+
+static bool eventfs_has_child(const struct eventfs_inode *dir, const struct qstr *name)
+{
+	guard(rcu)();
+	return eventfs_find_rcu(dir, name);
+}
+
+/* With a reference. A node without any has left the tree: search again. */
+static struct eventfs_inode *eventfs_find(const struct eventfs_inode *dir,
+					  const struct qstr *name)
+{
+	struct eventfs_inode *node;
+
+	guard(rcu)();
+	do {
+		node = eventfs_find_rcu(dir, name);
+	} while (node && !kref_get_unless_zero(&node->ref));
 	return node;
 }
 
@@ -494,8 +521,8 @@ static unsigned int eventfs_next(struct eventfs_inode *dir, u32 key,
 }
 
 /*
- * Where a node goes of a key that nobody has: the link, and its @parent. @next is the
- * child with the least key not below it. Caller holds the tree's lock.
+ * Find the link, and its @parent, at which a node with an unused key belongs. @next
+ * is the child with the least key not below it. Caller holds the tree's lock.
  */
 static struct rb_node **eventfs_find_place(struct rb_root *index, u32 key,
 					   struct rb_node **parent,
@@ -519,12 +546,31 @@ static struct rb_node **eventfs_find_place(struct rb_root *index, u32 key,
 	return link;
 }
 
-/* A child came or went. Caller holds the tree's lock. */
+static s64 eventfs_now(void)
+{
+	struct timespec64 now;
+
+	ktime_get_coarse_real_ts64_mg(&now);
+	return timespec64_to_ns(&now);
+}
+
+/*
+ * A child came or went: the index has changed before. Within a tick the clock stands
+ * still, and each change gets a time of its own; a clock that was set back is right.
+ *
+ * The generation comes last: a lookup that reads the new one, with the acquire in
+ * eventfs_generation(), finds what the index has now; what an older one says of a
+ * name is searched again. Caller holds the tree's lock.
+ */
 static void eventfs_change(struct eventfs_extra *extra)
 {
-	s64 now = ktime_get_coarse_real_ns();
+	s64 last = atomic64_read(&extra->changed);
+	s64 now = eventfs_now();
 
-	atomic64_set(&extra->changed, max(now, atomic64_read(&extra->changed) + 1));
+	if (now <= last && last - now < TICK_NSEC)
+		now = last + 1;
+	atomic64_set(&extra->changed, now);
+	smp_store_release(&extra->generation, extra->generation + 1);
 }
 
 /* Make a complete node visible. Caller holds the tree's lock. */
@@ -541,8 +587,6 @@ static int eventfs_publish(struct eventfs_inode *node)
 
 	if (eventfs_is_dead(dir))
 		return -ENODEV;
-	if (eventfs_find_entry(dir, node->name) < dir->nr_entries)
-		return -EEXIST;
 	extra = eventfs_make_extra(dir);
 	if (!extra)
 		return -ENOMEM;
@@ -568,12 +612,6 @@ static int eventfs_publish(struct eventfs_inode *node)
 		rb_insert_color(&node->rb, &extra->index);
 		write_seqcount_end(&extra->seq);
 	}
-	/*
-	 * After the index, never before: a lookup that reads the new generation,
-	 * with the acquire in eventfs_generation(), then also finds the node, and
-	 * a miss that was found before is refused from now on.
-	 */
-	smp_store_release(&extra->generation, extra->generation + 1);
 	eventfs_change(extra);
 	return 0;
 }
@@ -594,14 +632,14 @@ static void eventfs_unpublish(struct eventfs_inode *node)
 }
 
 /*
- * The generation that a miss in @dir depends on, to be read before the search.
- * A directory that never had a child is as one of generation 0.
+ * To be read before the search, or the time, that it speaks for. A directory that
+ * never had a child is as one of generation 0.
  */
 static u32 eventfs_generation(const struct eventfs_inode *dir)
 {
 	const struct eventfs_extra *extra = eventfs_extra(dir);
 
-	/* Pairs with the release in eventfs_publish(). */
+	/* Pairs with the release in eventfs_change(). */
 	return extra ? smp_load_acquire(&extra->generation) : 0;
 }
 
@@ -647,22 +685,13 @@ const struct tracefs_attr *eventfs_attr(const struct inode *inode)
 	return attrs ? &attrs->slot[eventfs_slot(inode)] : NULL;
 }
 
-/* A directory changes when a child comes or goes, a file never does. */
-static s64 eventfs_changed(const struct inode *inode)
-{
-	const struct eventfs_inode *node = get_tracefs(inode)->node;
-	const struct eventfs_extra *extra = eventfs_extra(node);
-
-	return extra && !eventfs_slot(inode) ? atomic64_read(&extra->changed) : eventfs_born(node);
-}
-
 /**
  * eventfs_set_attr - remember what is set on an object of eventfs
  * @idmap: idmap of the mount
  * @inode: its inode
  * @iattr: what to set, already checked
  *
- * As elsewhere, what was removed can be changed by who still has it open, and so
+ * As elsewhere, a task that has it open can change what was removed: the open file
  * keeps the node.
  *
  * Context: May sleep; caller holds i_rwsem.
@@ -675,7 +704,7 @@ int eventfs_set_attr(struct mnt_idmap *idmap, struct inode *inode,
 	struct eventfs_extra *extra;
 	struct iattr set = *iattr;
 
-	/* What O_TRUNC does to a size and to times is nobody's setting. */
+	/* O_TRUNC sets a size and times, but nobody asked for these. */
 	if (set.ia_valid & ATTR_SIZE)
 		set.ia_valid &= ATTR_MODE;
 	if (!set.ia_valid)
@@ -684,31 +713,20 @@ int eventfs_set_attr(struct mnt_idmap *idmap, struct inode *inode,
 	extra = eventfs_make_extra(node);
 	if (!extra)
 		return -ENOMEM;
+	/* A file never changes. */
 	return tracefs_record_attr(&extra->attrs, node->nr_entries + 1,
 				   eventfs_slot(inode), idmap, inode, &set,
-				   eventfs_changed(inode));
-}
-
-/* What somebody set holds until the next change. */
-static void eventfs_fill_set_times(const struct tracefs_attr *attr, s64 changed,
-				   struct kstat *stat)
-{
-	if (attr->set & ATTR_ATIME)
-		stat->atime = ns_to_timespec64(attr->atime);
-	if (attr->set & ATTR_MTIME && attr->touched == changed)
-		stat->mtime = ns_to_timespec64(attr->mtime);
-	if (attr->set & ATTR_CTIME && attr->ctime > changed)
-		stat->ctime = ns_to_timespec64(attr->ctime);
+				   eventfs_slot(inode) ? 0 : eventfs_generation(node));
 }
 
 /**
- * eventfs_fill_stat - answer a stat() of an object of eventfs, but for its owner
+ * eventfs_fill_stat - fill in what stat() says of an object of eventfs
  * @inode: its inode
- * @stat: zeroed, to be filled; sizes stay 0
+ * @stat: filled in by generic_fillattr(), whose times and links are not those of
+ *	eventfs
  *
- * An object is as old as its directory. All of this instead of
- * generic_fillattr(), whose owner and times are not those of eventfs, and which
- * takes more than the rest of this.
+ * A file is as old as its directory and never changes. A directory changes when a
+ * child comes or goes. Times that somebody set hold until the next change.
  *
  * Context: RCU read-side critical section.
  */
@@ -716,21 +734,26 @@ void eventfs_fill_stat(const struct inode *inode, struct kstat *stat)
 {
 	const struct eventfs_inode *node = get_tracefs(inode)->node;
 	const struct tracefs_attr *attr = eventfs_attr(inode);
-	s64 changed = eventfs_changed(inode);
-	s64 born = eventfs_born(node);
+	const struct eventfs_extra *extra = eventfs_slot(inode) ? NULL : eventfs_extra(node);
+	u32 generation = extra ? eventfs_generation(node) : 0;
 
-	stat->dev = inode->i_sb->s_dev;
-	stat->ino = inode->i_ino;
-	stat->mode = READ_ONCE(inode->i_mode);
 	stat->nlink = eventfs_is_dead(node) ? 0 : 1;
-	stat->blksize = i_blocksize(inode);
-	stat->btime = ns_to_timespec64(born);
+	stat->btime = ns_to_timespec64(eventfs_born(node));
 	stat->atime = stat->btime;
-	stat->mtime = changed == born ? stat->btime : ns_to_timespec64(changed);
+	stat->mtime = extra ? ns_to_timespec64(atomic64_read(&extra->changed)) : stat->btime;
 	stat->ctime = stat->mtime;
 	stat->result_mask |= STATX_BTIME;
-	if (attr)
-		eventfs_fill_set_times(attr, changed, stat);
+	if (!attr)
+		return;
+
+	if (attr->set & ATTR_ATIME)
+		stat->atime = ns_to_timespec64(attr->atime);
+	if (attr->generation != generation)
+		return;
+	if (attr->set & ATTR_MTIME)
+		stat->mtime = ns_to_timespec64(attr->mtime);
+	if (attr->set & ATTR_CTIME)
+		stat->ctime = ns_to_timespec64(attr->ctime);
 }
 
 /* Give a new inode what both kinds have; the mode may have been set. */
@@ -740,7 +763,7 @@ static void eventfs_init_inode(struct inode *inode, const struct inode *dir, umo
 
 	get_tracefs(inode)->flags |= get_tracefs(dir)->flags & TRACEFS_INSTANCES;
 	inode->i_flags |= S_NOATIME;
-	/* Nobody asks these, see eventfs_fill_stat(); but let them be of no other. */
+	/* eventfs_fill_stat() does not use these, but the memory may be another's. */
 	inode_set_atime(inode, 0, 0);
 	inode_set_mtime(inode, 0, 0);
 	inode_set_ctime(inode, 0, 0);
@@ -825,13 +848,13 @@ void eventfs_evict(struct inode *inode)
  * NULL for a miss.
  */
 static struct dentry *eventfs_splice(struct inode *inode, struct dentry *dentry,
-				     struct eventfs_inode *node)
+				     struct eventfs_inode *node,
+				     const struct dentry_operations *ops)
 {
 	struct dentry *alias;
 
 	dentry->d_fsdata = eventfs_get(node);
-	alias = d_splice_alias_ops(inode, dentry, inode ? &eventfs_dentry_operations :
-							  &eventfs_miss_operations);
+	alias = d_splice_alias_ops(inode, dentry, ops);
 	if (alias) {
 		/* Never hashed: nobody has seen d_fsdata and nobody will put it. */
 		dentry->d_fsdata = NULL;
@@ -840,16 +863,13 @@ static struct dentry *eventfs_splice(struct inode *inode, struct dentry *dentry,
 	return alias;
 }
 
-static struct dentry *eventfs_lookup_miss(struct eventfs_inode *node, struct dentry *dentry,
-					  u32 generation)
+static struct dentry *eventfs_lookup_miss(struct eventfs_inode *node, struct dentry *dentry)
 {
 	struct dentry *res;
 
 	if (!eventfs_get_active(node))
 		return ERR_PTR(-ENOENT);
-	trace_eventfs_miss(eventfs_ino(node, 0), dentry, generation);
-	dentry->d_time = generation;
-	res = eventfs_splice(NULL, dentry, node);
+	res = eventfs_splice(NULL, dentry, node, &eventfs_miss_operations);
 	eventfs_put_active(node);
 	return res;
 }
@@ -863,12 +883,12 @@ static struct dentry *eventfs_lookup_dir(struct inode *dir, struct dentry *dentr
 	if (!inode)
 		return ERR_PTR(-ENOMEM);
 
-	/* Removed meanwhile, so the name is not there. Nothing to cache. */
+	/* Removed meanwhile. There may be a file of that name. */
 	if (!eventfs_get_active(child)) {
 		iput(inode);
-		return NULL;
+		return ERR_PTR(-ENOENT);
 	}
-	res = eventfs_splice(inode, dentry, child);
+	res = eventfs_splice(inode, dentry, child, &eventfs_dir_dentry_operations);
 	eventfs_put_active(child);
 	return res;
 }
@@ -925,7 +945,7 @@ static struct dentry *eventfs_lookup_file(struct inode *dir, struct dentry *dent
 		eventfs_init_inode(inode, dir, mode);
 		unlock_new_inode(inode);
 	}
-	res = eventfs_splice(inode, dentry, node);
+	res = eventfs_splice(inode, dentry, node, &eventfs_file_dentry_operations);
 	eventfs_put_active(node);
 	return res;
 }
@@ -937,48 +957,52 @@ static struct dentry *eventfs_lookup(struct inode *dir, struct dentry *dentry,
 	struct eventfs_inode *child;
 	struct dentry *res;
 	unsigned int i;
-	u32 generation;
 
 	if (dentry->d_name.len > NAME_MAX)
 		return ERR_PTR(-ENAMETOOLONG);
 
-	trace_eventfs_lookup(dir->i_ino, dentry);
+	dentry->d_time = eventfs_generation(node);
+	child = eventfs_find(node, &dentry->d_name);
+	if (child) {
+		res = eventfs_lookup_dir(dir, dentry, child);
+		eventfs_put(child);
+		if (res != ERR_PTR(-ENOENT))
+			return res;
+	}
+
 	i = eventfs_find_entry(node, dentry->d_name.name);
 	if (i < node->nr_entries)
 		return eventfs_lookup_file(dir, dentry, node, i);
-
-	generation = eventfs_generation(node);
-	child = eventfs_find(node, &dentry->d_name);
-	if (!child)
-		return eventfs_lookup_miss(node, dentry, generation);
-
-	res = eventfs_lookup_dir(dir, dentry, child);
-	eventfs_put(child);
-	return res;
+	return eventfs_lookup_miss(node, dentry);
 }
 
-static int eventfs_d_revalidate(struct inode *dir, const struct qstr *name,
-				struct dentry *dentry, unsigned int flags)
+static int eventfs_revalidate_dir(struct inode *dir, const struct qstr *name,
+				  struct dentry *dentry, unsigned int flags)
 {
-	const struct eventfs_inode *node = dentry->d_fsdata;
-
-	if (likely(!eventfs_is_dead(node)))
-		return 1;
-	trace_eventfs_invalidate(dentry, true);
-	return 0;
+	return !eventfs_is_dead(dentry->d_fsdata);
 }
 
-/* A miss stays one, so d_inode, which may change under a walk, is not asked. */
-static int eventfs_d_revalidate_miss(struct inode *dir, const struct qstr *name,
-				     struct dentry *dentry, unsigned int flags)
+/* Of a file or a miss. d_inode, which may change under a walk, is not asked. */
+static int eventfs_revalidate_name(struct inode *dir, const struct qstr *name,
+				   struct dentry *dentry, unsigned int flags)
 {
 	const struct eventfs_inode *node = dentry->d_fsdata;
-	bool dead = eventfs_is_dead(node);
+	u32 generation = eventfs_generation(node);
 
-	if (likely(!dead && dentry->d_time == eventfs_generation(node)))
+	if (unlikely(eventfs_is_dead(node)))
+		return 0;
+	if (likely(READ_ONCE(dentry->d_time) == generation))
 		return 1;
-	trace_eventfs_invalidate(dentry, dead);
-	return 0;
+	if (eventfs_has_child(node, &dentry->d_name))
+		return 0;
+	WRITE_ONCE(dentry->d_time, generation);
+	return 1;
+}
+
+/* A miss has no inode by which a removal could find it while it is in use. */
+static int eventfs_delete_miss(const struct dentry *dentry)
+{
+	return eventfs_is_dead(dentry->d_fsdata);
 }
 
 static void eventfs_d_release(struct dentry *dentry)
@@ -988,13 +1012,19 @@ static void eventfs_d_release(struct dentry *dentry)
 		eventfs_put(dentry->d_fsdata);
 }
 
-static const struct dentry_operations eventfs_dentry_operations = {
-	.d_revalidate	= eventfs_d_revalidate,
+static const struct dentry_operations eventfs_dir_dentry_operations = {
+	.d_revalidate	= eventfs_revalidate_dir,
+	.d_release	= eventfs_d_release,
+};
+
+static const struct dentry_operations eventfs_file_dentry_operations = {
+	.d_revalidate	= eventfs_revalidate_name,
 	.d_release	= eventfs_d_release,
 };
 
 static const struct dentry_operations eventfs_miss_operations = {
-	.d_revalidate	= eventfs_d_revalidate_miss,
+	.d_revalidate	= eventfs_revalidate_name,
+	.d_delete	= eventfs_delete_miss,
 	.d_release	= eventfs_d_release,
 };
 
@@ -1002,41 +1032,36 @@ static const struct dentry_operations eventfs_miss_operations = {
  * Listing
  */
 
-/* Which of the next files exist, by place; the callbacks run before any copy. */
-static int eventfs_ask_files(struct eventfs_inode *node, unsigned int from, unsigned int to,
-			     bool exist[EVENTFS_BATCH])
+/*
+ * The emitting functions return 1, 0 if the buffer is full, or an error. They hold no
+ * activity while an entry is copied to user space.
+ */
+static int eventfs_emit_file(struct eventfs_inode *node, unsigned int i,
+			     struct dir_context *ctx)
 {
+	const struct qstr name = QSTR_INIT(node->entries[i].name, strlen(node->entries[i].name));
 	const struct file_operations *fops;
 	umode_t mode;
 	void *data;
+	int ret;
 
 	if (!eventfs_get_active(node))
 		return -ENOENT;
-	for (unsigned int i = from; i < to; i++)
-		exist[i - from] = eventfs_call(node, i, &mode, &data, &fops) > 0;
+	ret = eventfs_call(node, i, &mode, &data, &fops);
 	eventfs_put_active(node);
-	return 0;
+	if (ret <= 0 || eventfs_has_child(node, &name))
+		return 1;
+	return dir_emit(ctx, name.name, name.len, eventfs_ino(node, i + 1), DT_REG);
 }
 
-/* The emitting functions return 1, 0 if the buffer is full, or an error. */
 static int eventfs_emit_files(struct eventfs_inode *node, struct dir_context *ctx)
 {
-	const unsigned int count = node->nr_entries;
-	bool exist[EVENTFS_BATCH];
+	int ret;
 
-	while (ctx->pos < EVENTFS_FILE_POS + count) {
-		unsigned int from = ctx->pos - EVENTFS_FILE_POS;
-		unsigned int to = min(from + EVENTFS_BATCH, count);
-
-		if (eventfs_ask_files(node, from, to, exist))
-			return -ENOENT;
-		for (unsigned int i = from; i < to; i++, ctx->pos++) {
-			const char *name = node->entries[i].name;
-
-			if (exist[i - from] && !dir_emit(ctx, name, strlen(name),
-							 eventfs_ino(node, i + 1), DT_REG))
-				return 0;
-		}
+	for (; ctx->pos < EVENTFS_FILE_POS + node->nr_entries; ctx->pos++) {
+		ret = eventfs_emit_file(node, ctx->pos - EVENTFS_FILE_POS, ctx);
+		if (ret <= 0)
+			return ret;
 	}
 	return 1;
 }
@@ -1084,7 +1109,7 @@ static int eventfs_iterate(struct file *file, struct dir_context *ctx)
 	struct eventfs_inode *node = get_tracefs(file_inode(file))->node;
 	int ret;
 
-	/* Removal takes no i_rwsem, so it could not set S_DEAD. */
+	/* Removal takes no i_rwsem: S_DEAD may have come after iterate_dir() looked. */
 	if (eventfs_is_dead(node))
 		return -ENOENT;
 	if (!dir_emit_dots(file, ctx))
@@ -1127,23 +1152,41 @@ static struct inode *eventfs_cached_inode(struct eventfs_inode *node, unsigned i
 	return READ_ONCE(node->id) ? ilookup(sb, eventfs_ino(node, slot)) : NULL;
 }
 
+/* Does anybody want to know who comes and goes in @dir? */
+static bool eventfs_is_watched(const struct inode *dir)
+{
+#ifdef CONFIG_FSNOTIFY
+	u32 mask = READ_ONCE(dir->i_fsnotify_mask) | READ_ONCE(dir->i_sb->s_fsnotify_mask);
+
+	return mask & (FS_CREATE | FS_DELETE);
+#else
+	return false;
+#endif
+}
+
 /*
- * Tell who watches the parent that @node came or went: FS_CREATE, FS_DELETE. A
+ * Report the file that @node hides: gone as the node comes, back as it goes. A watch
+ * of the file itself stays.
+ */
+static void eventfs_notify_file(struct eventfs_inode *node, struct inode *dir, u32 what,
+				const struct qstr *name)
+{
+	if (eventfs_find_entry(node->parent, node->name) < node->parent->nr_entries)
+		fsnotify_name(what, dir, FSNOTIFY_EVENT_INODE, dir, name, 0);
+}
+
+/*
+ * Report to watches of the parent that @node came or went: FS_CREATE, FS_DELETE. A
  * lookup is neither. Caller holds the tree's lock, so that these two come in
  * order.
  */
-static void eventfs_tell(struct eventfs_inode *node, struct super_block *sb, u32 what)
+static void eventfs_notify_parent(struct eventfs_inode *node, struct inode *dir, u32 what)
 {
 	const struct qstr name = QSTR_INIT(node->name, node->name_len);
 	struct inode *inode;
-	struct inode *dir;
 
-	lockdep_assert_held(&eventfs_root(node)->lock);
-
-	/* Watched, it has an inode. */
-	dir = eventfs_cached_inode(node->parent, 0, sb);
-	if (!dir)
-		return;
+	if (what == FS_CREATE)
+		eventfs_notify_file(node, dir, FS_DELETE, &name);
 	/*
 	 * Some want a handle of the child, which is made of its inode number; an
 	 * inode made for this goes at once. Without memory for one, the parent
@@ -1152,14 +1195,25 @@ static void eventfs_tell(struct eventfs_inode *node, struct super_block *sb, u32
 	inode = eventfs_dir_inode(node, dir);
 	fsnotify_name(what | FS_ISDIR, inode ?: dir, FSNOTIFY_EVENT_INODE, dir, &name, 0);
 	iput(inode);
-	iput(dir);
+	if (what == FS_DELETE)
+		eventfs_notify_file(node, dir, FS_CREATE, &name);
 }
 
-/* Nobody watches most of the time. */
 static void eventfs_notify(struct eventfs_inode *node, struct super_block *sb, u32 what)
 {
-	if (unlikely(fsnotify_sb_has_watchers(sb)))
-		eventfs_tell(node, sb, what);
+	struct inode *dir;
+
+	lockdep_assert_held(&eventfs_root(node)->lock);
+
+	/* Watched, the parent has an inode. */
+	if (likely(!fsnotify_sb_has_watchers(sb)))
+		return;
+	dir = eventfs_cached_inode(node->parent, 0, sb);
+	if (!dir)
+		return;
+	if (eventfs_is_watched(dir))
+		eventfs_notify_parent(node, dir, what);
+	iput(dir);
 }
 
 /*
@@ -1197,7 +1251,7 @@ static int eventfs_init_node(struct eventfs_inode *node, const char *name, int l
 	node->entries = entries;
 	node->nr_entries = size;
 	node->data = data;
-	node->born = ktime_get_coarse_real_ns() >> EVENTFS_BORN_SHIFT;
+	node->born = (eventfs_now() + BIT(EVENTFS_BORN_SHIFT) - 1) >> EVENTFS_BORN_SHIFT;
 	node->name_len = len;
 	return 0;
 }
@@ -1212,14 +1266,15 @@ static int eventfs_init_node(struct eventfs_inode *node, const char *name, int l
  * @size: length of @entries, 0..255
  * @data: handed to the callbacks of @entries
  *
- * Once this returns, a lookup of the name finds the directory.
+ * Once this returns, a lookup of the name finds the directory, which hides the file
+ * of an entry of that name as long as it is there.
  *
  * Context: May sleep; takes the tree's lock.
  * Return: the node, or as an error pointer, with nothing changed:
  * -EINVAL: @parent is NULL or an error pointer, @size is out of range, @entries is
  * missing, or @name is NULL, empty, ".", ".." or has a slash;
  * -ENAMETOOLONG: @name is longer than NAME_MAX;
- * -EEXIST: a file or directory in @parent has that name;
+ * -EEXIST: a directory in @parent has that name;
  * -ENODEV: @parent is being removed;
  * -ENOSPC: there are 128 names of the same hash;
  * -ENOMEM.
@@ -1348,51 +1403,24 @@ err_root:
  * Removal
  */
 
-/*
- * Unhash what is cached in a directory and is still in use: a dentry that is
- * hashed below an unhashed one would go back to the LRU at its last dput, and
- * pin all above until memory runs short.
- */
-static void eventfs_unhash_children(struct dentry *dentry)
+/* Drop the name of an inode: its dentry if unused now, otherwise with its last user. */
+static void eventfs_drop_alias(struct inode *inode)
 {
-	struct dentry *child;
+	struct dentry *dentry = d_find_alias(inode);
 
-	spin_lock(&dentry->d_lock);
-	hlist_for_each_entry(child, &dentry->d_children, d_sib) {
-		spin_lock_nested(&child->d_lock, DENTRY_D_LOCK_NESTED);
-		__d_drop(child);
-		spin_unlock(&child->d_lock);
-	}
-	spin_unlock(&dentry->d_lock);
-}
-
-static void eventfs_drop_dentries(struct eventfs_inode *node, struct super_block *sb)
-{
-	struct inode *inode = eventfs_cached_inode(node, 0, sb);
-	struct dentry *dentry;
-
-	if (!inode)
+	if (!dentry)
 		return;
-
-	/* A directory has one alias at most, and perhaps only a watch left. */
-	dentry = d_find_any_alias(inode);
-	if (dentry) {
-		d_invalidate(dentry);
-		/* What is left is in use, and nothing is hashed there any more. */
-		if (!hlist_empty(&dentry->d_children)) {
-			eventfs_unhash_children(dentry);
-			/* What was let go between the two waits on the LRU, unhashed. */
-			shrink_dcache_parent(dentry);
-		}
-		dput(dentry);
-	}
-	iput(inode);
+	d_invalidate(dentry);
+	/* Somebody else may have unhashed it, and not yet dropped what is below. */
+	if (d_is_dir(dentry))
+		shrink_dcache_parent(dentry);
+	dput(dentry);
 }
 
 /*
  * Take the last link of an inode, so that its watches end with its last user, as
  * everywhere: the VFS asks for links when it takes the last dentry off, under the
- * same lock. What only a watch has left ends now, and with the watch the inode.
+ * same lock. If only a watch is left it ends now, and with it the inode.
  */
 static void eventfs_unlink_inode(struct inode *inode)
 {
@@ -1406,35 +1434,43 @@ static void eventfs_unlink_inode(struct inode *inode)
 		fsnotify_inoderemove(inode);
 }
 
-/* The directory is the last: who watches it has heard of its files. */
-static void eventfs_unlink_inodes(struct eventfs_inode *node, struct super_block *sb)
-{
-	for (int slot = node->nr_entries; slot >= 0; slot--) {
-		struct inode *inode = eventfs_cached_inode(node, slot, sb);
-
-		if (inode) {
-			eventfs_unlink_inode(inode);
-			iput(inode);
-		}
-	}
-}
-
-/* Each inode and dentry has a reference; what comes late does not stay. */
+/* Each inode and dentry has a reference. What comes later does not stay. */
 static bool eventfs_is_cached(const struct eventfs_inode *node)
 {
 	return kref_read(&node->ref) > 1;
 }
 
 /*
- * Drop what is cached of a dead node: what nobody uses goes now, the rest when
- * its last user lets go. As nobody is active on the node, nothing comes after.
+ * Drop what is cached of a dead node: what is unused goes now, the rest when its last
+ * user lets go. As nobody is active on the node, nothing comes after.
  */
 static void eventfs_drop_cached(struct eventfs_inode *node, struct super_block *sb)
 {
-	if (eventfs_is_cached(node))
-		eventfs_drop_dentries(node, sb);
-	if (eventfs_is_cached(node))
-		eventfs_unlink_inodes(node, sb);
+	struct inode *inode;
+
+	if (!eventfs_is_cached(node))
+		return;
+
+	/* First let no lookup in, which could keep the walk over the dentries busy. */
+	inode = eventfs_cached_inode(node, 0, sb);
+	if (inode) {
+		inode_set_flags(inode, S_DEAD, S_DEAD);
+		eventfs_drop_alias(inode);
+		iput(inode);
+	}
+	if (!eventfs_is_cached(node))
+		return;
+
+	/* What is in use. The directory is last: a watch of it hears of the files first. */
+	for (int slot = node->nr_entries; slot >= 0; slot--) {
+		inode = eventfs_cached_inode(node, slot, sb);
+		if (!inode)
+			continue;
+		if (slot)
+			eventfs_drop_alias(inode);
+		eventfs_unlink_inode(inode);
+		iput(inode);
+	}
 }
 
 /* The first node below @node that has no children, perhaps itself */

@@ -11,7 +11,6 @@
 #include <linux/rcupdate.h>
 
 struct eventfs_inode;
-struct ida;
 
 /*
  * An inode number is an id, unique among all living objects of the mount,
@@ -35,8 +34,8 @@ struct ida;
  * @atime: time of last access, in ns since the epoch, as all times here
  * @mtime: time of last modification
  * @ctime: time of the last change of any of these
- * @touched: the time of the object's last change when @mtime was set, which
- *	holds until the next
+ * @generation: of the object, counting its changes, when @mtime and @ctime were
+ *	set, which hold until the next
  */
 struct tracefs_attr {
 	u32 set;
@@ -44,11 +43,11 @@ struct tracefs_attr {
 	kgid_t gid;
 	u32 uid_reset;
 	u32 gid_reset;
+	u32 generation;
 	umode_t mode;
 	s64 atime;
 	s64 mtime;
 	s64 ctime;
-	s64 touched;
 };
 
 /**
@@ -112,7 +111,7 @@ int tracefs_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
 int tracefs_record_attr(struct tracefs_attrs __rcu **attrs, unsigned int slots,
 			unsigned int slot, struct mnt_idmap *idmap,
 			struct inode *inode, const struct iattr *iattr,
-			s64 changed);
+			u32 generation);
 
 /* event_inode.c, for inode.c */
 const struct tracefs_attr *eventfs_attr(const struct inode *inode);
@@ -122,19 +121,9 @@ void eventfs_fill_stat(const struct inode *inode, struct kstat *stat);
 void eventfs_evict(struct inode *inode);
 int eventfs_init(void);
 
-#if IS_ENABLED(CONFIG_EVENTFS_KUNIT_TEST)
-/* inode.c, for the tests: what would take 2^32 mounts */
-void tracefs_set_counts(struct super_block *sb, u32 generation, u32 uid_reset);
-#endif
-
 #if IS_ENABLED(CONFIG_KUNIT)
 /* inode.c, for the tests */
-struct task_struct;
 extern int tracefs_mount_count;
-extern struct ida tracefs_ids;
-extern u32 tracefs_next_id;
-extern struct task_struct *tracefs_turn_task;
-extern const struct qstr *tracefs_turn_name;
 #endif
 
 #endif /* _TRACEFS_INTERNAL_H */

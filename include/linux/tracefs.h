@@ -2,6 +2,8 @@
 /*
  * tracefs - the file system of the tracing facilities
  *
+ * Copyright (C) 2014 Red Hat Inc, author: Steven Rostedt <srostedt@redhat.com>
+ *
  * The tracefs_*() functions create files and directories that stay in the
  * dentry cache until they are removed. The eventfs_*() functions describe
  * directories of trace events, of which there are too many for that: their
@@ -51,9 +53,9 @@ typedef int (*eventfs_callback)(const char *name, umode_t *mode, void **data,
  * @name: name of the entry that asked for this
  * @data: the data of the directory
  *
- * Called once for each entry that has one, after the last dentry of its
- * directory is gone: what an open file uses through @data is valid until it is
- * closed. Never called for a directory whose creation failed. Without a
+ * Called once for each entry that has one, after the last dentry and the last inode
+ * of its directory are gone: what an open file uses through @data is valid until it
+ * is closed, and an inode may be kept longer, by a watch or a Landlock rule. Never called for a directory whose creation failed. Without a
  * release, @data may be freed as soon as the removal returned, and the file
  * operations must find out for themselves that it is.
  *
@@ -71,8 +73,8 @@ typedef void (*eventfs_release)(const char *name, void *data);
  * @release: called when the directory's data is no longer used, or NULL
  *
  * An array of these may be shared by many directories, also in different
- * lengths, and stays until the last release. A child whose name is that of an
- * entry cannot be created, whether or not the entry's file exists.
+ * lengths, and stays until the last release. A child of the same name as an entry
+ * hides the entry's file as long as it is there.
  */
 struct eventfs_entry {
 	const char			*name;

@@ -11,6 +11,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -1037,6 +1038,71 @@ TEST_F_TIMEOUT(users, mounts_in_an_instance_go_with_it, TEST_SECONDS)
 		ASSERT_EQ(0, reclaim());
 		EXPECT_STREQ("", slab_rise(counts)) TH_LOG("mounted on %s", on[i]);
 	}
+}
+
+/* Two tasks make an instance and two remove it, over and over. */
+struct contest {
+	atomic_int left;	/* attempts to make it */
+	atomic_bool stop;	/* for those who remove it */
+	atomic_int made;
+	atomic_int removed;
+	atomic_int error;	/* that no task should have had */
+};
+
+static void *contest_make(void *data)
+{
+	struct contest *contest = data;
+
+	while (atomic_fetch_sub(&contest->left, 1) > 0) {
+		if (!mkdir(NEW_INSTANCE, 0750))
+			atomic_fetch_add(&contest->made, 1);
+		else if (errno != EEXIST)
+			atomic_store(&contest->error, errno);
+		usleep(1000);
+	}
+	return NULL;
+}
+
+static void *contest_remove(void *data)
+{
+	struct contest *contest = data;
+
+	while (!atomic_load(&contest->stop)) {
+		if (!rmdir(NEW_INSTANCE))
+			atomic_fetch_add(&contest->removed, 1);
+		else if (errno != ENOENT && errno != ENODEV)
+			atomic_store(&contest->error, errno);
+		usleep(1000);
+	}
+	return NULL;
+}
+
+/* The calls tell the truth: what was made so often was removed so often. */
+TEST_F_TIMEOUT(users, instance_that_many_make_and_remove, TEST_SECONDS)
+{
+	struct contest contest = { .left = 8 * nr_rounds() };
+	pthread_t makers[2], removers[2];
+	long counts[NR_SLABS];
+
+	ASSERT_EQ(0, count_slabs(counts));
+	for (int i = 0; i < 2; i++) {
+		ASSERT_EQ(0, pthread_create(&makers[i], NULL, contest_make, &contest));
+		ASSERT_EQ(0, pthread_create(&removers[i], NULL, contest_remove, &contest));
+	}
+	for (int i = 0; i < 2; i++)
+		ASSERT_EQ(0, pthread_join(makers[i], NULL));
+	atomic_store(&contest.stop, true);
+	for (int i = 0; i < 2; i++)
+		ASSERT_EQ(0, pthread_join(removers[i], NULL));
+	if (!rmdir(NEW_INSTANCE))
+		atomic_fetch_add(&contest.removed, 1);
+
+	EXPECT_EQ(0, atomic_load(&contest.error));
+	EXPECT_LT(1, atomic_load(&contest.made));
+	EXPECT_EQ(atomic_load(&contest.made), atomic_load(&contest.removed));
+	EXPECT_EQ(ENOENT, stat_path(NEW_INSTANCE));
+	ASSERT_EQ(0, reclaim());
+	EXPECT_STREQ("", slab_rise(counts));
 }
 
 TEST_F_TIMEOUT(users, bind_mount_of_what_was_removed_is_empty, TEST_SECONDS)
