@@ -2,22 +2,29 @@
 #
 # Variables: KERNEL=eventfs|stock  DEBUG=1  BASE=v6.12|mainline  KSRC=path
 #            CONFIG=kcsan|kmsan|rt|small|strict|faults|clients|gdb  (DEBUG=1 is CONFIG=debug)
-#            CMD='...'  SMP=n  MEM=size  ICOUNT=1  ACCEL=auto|kvm|tcg
-#            TIMEOUT=seconds  ONLY=suite CASE=glob (make test, make clients; ONLY also
-#            make check)
+#            CMD='...'  SMP=n  MEM=size  ICOUNT=1  ACCEL=auto|kvm|tcg  TIMEOUT=seconds
+#            ONLY=suite CASE=glob (make test, make clients)
+#            ONLY=check (make check)  ONLY=Class.test_name (make test-tools)
 #            RESULTS=directory (make test, make harden: results.ktap, .xml, logs)
 #            PROFILE='case,place,size' (make bench-profile)
 #            ONLY=patch COMPILE=1 SHORT=1 (make series-check)  FORCE=1 (make overlay)
 #            MINUTES=n SEED=n ONLY=workers (make stress)
 #            SECONDS=n SEED=n INPUT=hex (make fuzz)
+#            One that a target does not take is an error.
 
 # The tools read these from the environment, where no shell or make expands
 # what the user wrote.
 VARIABLES := CMD KERNEL CONFIG DEBUG BASE KSRC SMP MEM ICOUNT ACCEL TIMEOUT ONLY CASE PROFILE \
 	MINUTES SECONDS SEED INPUT RESULTS COMPILE SHORT FORCE
-$(foreach name,$(VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),\
-	$(eval override $(name) := $$(value $(name)))))
+GIVEN := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
+$(foreach name,$(filter $(VARIABLES),$(GIVEN)),\
+	$(eval override $(name) := $$(value $(name))))
 export $(VARIABLES)
+
+# What only the environment has a meaning for may be given here as well; all else is
+# misspelt, and would do nothing.
+UNKNOWN := $(filter-out $(VARIABLES) EVENTFS_% XDG_% CCACHE_% HOME PATH SHELL TMPDIR,$(GIVEN))
+$(if $(UNKNOWN),$(error there is no variable $(UNKNOWN); make help lists them))
 
 MAKEFLAGS += --no-print-directory
 
@@ -103,7 +110,7 @@ deb: python ## Make a Debian package of a small kernel with them
 	@dev/carry.py deb
 
 test-tools: python ## Test the tools' handling of errors, without building a kernel
-	@python3 dev/test_tools.py
+	@dev/test_tools.py
 
 clean: ## Remove build/; the cache, which it names, stays
 	@rm -rf build

@@ -9,21 +9,19 @@ picture. --record makes them the ones that README shows and --check compares
 with.
 """
 
-import argparse
 import bisect
 import collections
 import csv
 import io
-import os
 import re
 import statistics
 import sys
 
 import guest as guests
 import kernel as kernel_build
-from common import (BUILD, LOGS, PLOT_PROGRAMS, REPO, Failure, clean_env,
-                    last_line, main, need, run, write_file)
-from kernel import Kernel, content_and_mode
+from common import (BUILD, LOGS, PLOT_PROGRAMS, REPO, Failure, Parser, clean_env,
+                    last_line, main, need, one_of, run, write_file)
+from kernel import KERNELS, Kernel, content_and_mode
 
 BENCH = REPO / "bench"
 TREES = "fs/tracefs/bench_trees.c"
@@ -336,14 +334,23 @@ def symbols(system_map):
     return sorted(found)
 
 
+def figure_name(text, base):
+    """Its case, place and size, if there is such a figure"""
+    parts = text.split(",")
+    if len(parts) != 3 or not re.fullmatch("[0-9]+", parts[2]):
+        raise Failure(f"PROFILE='{text}' is no figure such as 'stat warm,eventfs,0'", 2)
+    figure = parts[0], parts[1], int(parts[2])
+    if recorded(base).exists() and figure not in {
+            name[1:] for name in read_figures(recorded(base)).numbers}:
+        raise Failure(f"PROFILE='{text}' is no figure of {recorded(base).relative_to(REPO)}", 2)
+    return figure
+
+
 def profile(args):
     """Where the instructions of one section go, by function."""
-    kernel = BenchKernel(args.kernel, args.base, args.ksrc)
+    case, place, size = figure_name(args.profile, args.base)
+    kernel = BenchKernel(args.kernel or "eventfs", args.base, args.ksrc)
     functions = symbols(kernel.image() / "System.map")
-    parts = args.profile.split(",")
-    if len(parts) != 3 or not parts[2].isdigit():
-        raise Failure(f"PROFILE='{args.profile}' is no figure such as 'stat warm,eventfs,0'")
-    case, place, size = parts
     with guests.run_directory() as rundir:
         compile_c(BENCH / "profile.c", rundir / "profile.so", "-shared", "-fPIC")
         counts = rundir / "counts"
@@ -353,7 +360,7 @@ def profile(args):
             raise Failure(f"there is no figure {args.profile}; "
                           f"{recorded(args.base).relative_to(REPO)} names them")
         lines = counts.read_text(encoding="ascii").splitlines()
-    figure = measured[case, place, int(size)][0]
+    figure = measured[case, place, size][0]
     spent = collections.Counter()
     for line in lines:
         address, count = int(line.split()[0], 16), int(line.split()[1])
@@ -371,22 +378,25 @@ def profile(args):
 
 def add_arguments(parser):
     kernel_build.add_arguments(parser, choose=False)
-    parser.add_argument("--record", action="store_true",
-                        help="make the figures those in bench/")
-    parser.add_argument("--check", action="store_true", help="measure operations only, "
-                        "and fail if a ratio is worse than the recorded one by more "
-                        f"than {TOLERANCE:.0%}")
-    parser.add_argument("--profile", metavar="CASE,PLACE,SIZE", help="say where the "
-                        "instructions of one figure go, by function of the kernel")
-    parser.add_argument("--kernel", choices=("eventfs", "stock"), help="of which kernel "
-                        "(default %(default)s)", default=os.environ.get("KERNEL") or "eventfs")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--record", action="store_true",
+                      help="make the figures those in bench/")
+    what.add_argument("--check", action="store_true", help="measure operations only, "
+                      "and fail if a ratio is worse than the recorded one by more "
+                      f"than {TOLERANCE:.0%}")
+    what.add_argument("--profile", metavar="CASE,PLACE,SIZE", help="say where the "
+                      "instructions of one figure go, by function of the kernel")
+    parser.add_argument("--kernel", metavar="NAME", type=one_of("KERNEL", KERNELS),
+                        help="--profile: of which kernel, eventfs or stock (default eventfs)")
 
 
 def command_line():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    guests.check_paths()
+    parser = Parser(__doc__)
     add_arguments(parser)
     args = parser.parse_args()
+    if args.kernel and args.profile is None:
+        raise Failure("KERNEL= goes with PROFILE= only: the others measure both", 2)
     if args.check:
         return check(args)
     if args.profile is not None:

@@ -6,8 +6,6 @@ overlay puts our files into a kernel's tree (KSRC), fitted to its version. deb m
 Debian package of a small kernel with them, by the kernel's own bindeb-pkg.
 """
 
-import argparse
-import os
 import re
 import shutil
 import subprocess
@@ -17,7 +15,7 @@ from pathlib import Path
 
 import kernel as kernel_build
 import source as kernel_source
-from common import (BUILD, REPO, Failure, identity, main, need, run, write_file)
+from common import (BUILD, REPO, Failure, Parser, identity, main, need, run, write_file)
 
 DEB_PROGRAMS = {"dpkg-buildpackage": "dpkg-dev", "dh_testdir": "debhelper",
                 "depmod": "kmod", "cpio": "cpio"}
@@ -135,16 +133,16 @@ def deb(args):
 
 
 def command_line():
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     parser.add_argument("what", choices=("overlay", "deb"))
     kernel_build.add_arguments(parser, choose=False)
     parser.add_argument("--force", action="store_true",
-                        default=os.environ.get("FORCE", "0") not in ("", "0"),
                         help="overlay: write over files that were changed")
     parser.add_argument("-n", "--dry-run", action="store_true",
                         help="deb: configure the kernel only, and see if make would start")
     args = parser.parse_args()
+    if args.force and args.what == "deb" or args.dry_run and args.what == "overlay":
+        parser.error("FORCE goes with overlay, --dry-run with deb")
     return overlay(args) if args.what == "overlay" else deb(args)
 
 

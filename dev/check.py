@@ -7,7 +7,6 @@ others look at the tools of this repository. Each check says in a line how much
 it looked at, or names what it found. A check that looked at nothing has failed.
 """
 
-import argparse
 import contextlib
 import copy
 import os
@@ -23,8 +22,8 @@ from pathlib import Path
 
 import kernel as kernel_build
 import series as patch_series
-from common import (REPO, Failure, clean_env, last_line, main, need, run, say,
-                    write_file)
+from common import (REPO, Failure, Parser, clean_env, last_line, main, need, run, say,
+                    some_of, write_file)
 from source import base_names, tree_files
 
 PROGRAMS = {
@@ -37,6 +36,9 @@ PROGRAMS = {
     "/usr/lib/python3/dist-packages/yaml/__init__.py": "python3-yaml",
     "/usr/lib/python3/dist-packages/lava_common/__init__.py": "lava-common",
 }
+# Those of the files where they lie in a kernel's tree; the others take no kernel.
+OF_TREE = ("checkpatch", "clang-19", "coccicheck", "gcc", "htmldocs", "kernel-doc", "series",
+           "sparse")
 # Sparse 0.6.4 refuses mainline, which then checks nothing and succeeds.
 SPARSE_BASE = "v6.12"
 SELFTESTS = "tools/testing/selftests/filesystems/eventfs/"
@@ -505,31 +507,30 @@ def run_chains(chains, verbose):
     return failed
 
 
-def chosen(chains, only):
-    if not only:
-        return chains
-    names = {check[0].split()[0] for chain in chains for check in chain}
-    wanted = only.split(",")
-    for name in wanted:
-        if name not in names:
-            raise Failure(f"there is no check {name}; there are: {' '.join(sorted(names))}")
+def names_of(chains):
+    return {check[0].split()[0] for chain in chains for check in chain}
+
+
+def chosen(chains, wanted):
     chains = [[check for check in chain if check[0].split()[0] in wanted]
               for chain in chains]
     return [chain for chain in chains if chain]
 
 
 def command_line():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n", maxsplit=1)[0])
+    parser = Parser(__doc__)
     parser.add_argument("--only", metavar="CHECK", help="run this check only; several "
-                        "with commas between them", default=os.environ.get("ONLY") or None)
+                        "with commas between them")
     parser.add_argument("-v", "--verbose", action="store_true",
                         help="count what is found in files of others as well")
     args = parser.parse_args()
+    chains = of_repository(Repository())
+    wanted = some_of(sorted({*OF_TREE, *names_of(chains)}), args.only, "check")
     need(PROGRAMS)
+    bases = base_names() if set(wanted) & set(OF_TREE) else []
     with contextlib.ExitStack() as stack:
-        chains = []
         # v6.12 first; without mainline's source the rest is still worth it.
-        for base in sorted(base_names(), key=lambda name: name != SPARSE_BASE):
+        for base in sorted(bases, key=lambda name: name != SPARSE_BASE):
             try:
                 kernel = kernel_build.Kernel("eventfs", "check", base)
             except Failure as failure:
@@ -539,9 +540,8 @@ def command_line():
                 continue
             stack.enter_context(kernel.locked_tree())
             kernel.prepare()
-            chains += of_tree(Tree(kernel), base)
-        chains += of_repository(Repository())
-        failed = run_chains(chosen(chains, args.only), args.verbose)
+            chains[-1:-1] = of_tree(Tree(kernel), base)
+        failed = run_chains(chosen(chains, wanted), args.verbose)
     if failed:
         say(f"error: {failed} of the checks failed")
     return 1 if failed else 0

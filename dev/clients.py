@@ -8,11 +8,9 @@ table. clients/timings measures what people wait for, in instructions.
 Answers and tables are kept in build/clients; --record writes the tables to clients/.
 """
 
-import argparse
 import collections
 import difflib
 import fnmatch
-import os
 import re
 import shutil
 import statistics
@@ -23,8 +21,8 @@ import bench
 import guest as guests
 import kernel as kernel_build
 import test
-from common import BUILD, LOGS, REPO, Failure, clean_env, main, need, progress_line, \
-    run, say, write_file
+from common import (BUILD, LOGS, REPO, Failure, Parser, clean_env, main, need, one_of,
+                    progress_line, run, say, write_file)
 
 CLIENTS = REPO / "clients"
 # Client, by which the tests are named -> package and a program of it. A package that
@@ -174,19 +172,6 @@ def version(package):
     return done.stdout.strip() if not done.returncode else None
 
 
-def install():
-    """What the distribution has of them; the names of those it does not have."""
-    lacking = {}
-    for client, (package, program) in PACKAGES.items():
-        try:
-            need({program: package})
-        except Failure as failure:
-            say(f"{client}: {failure}")
-            lacking[client] = package
-    need(BUILD_PROGRAMS)
-    return lacking
-
-
 def client_table(results, lacking):
     """Lines: client, its version, and how its tests ended on each kernel"""
     rows = []
@@ -244,7 +229,17 @@ class Clients(test.Suites):
     def __init__(self, args, base):
         super().__init__(args, base)
         self.timings = {}
-        self.lacking = install()
+        self.lacking = {}
+
+    def install(self):
+        """What the distribution has of them; and notes what it does not have."""
+        for client, (package, program) in PACKAGES.items():
+            try:
+                need({program: package})
+            except Failure as failure:
+                say(f"{client}: {failure}")
+                self.lacking[client] = package
+        need(BUILD_PROGRAMS)
 
     def plan(self):
         return {"stock": self.stock, "eventfs": self.eventfs, "timings": self.timed}
@@ -369,22 +364,28 @@ def build_program(to):
 def add_arguments(parser):
     kernel_build.add_arguments(parser, choose=False)
     test.add_arguments(parser)
-    parser.add_argument("--config", default=os.environ.get("CONFIG") or "clients",
-                        choices=("clients", "release", "debug"),
-                        help="which kernel (default %(default)s; the others have less "
+    parser.add_argument("--config", metavar="NAME", default="clients",
+                        type=one_of("CONFIG", ("clients", "release", "debug")),
+                        help="which kernel (default %(default)s; release and debug have less "
                         "of what clients want)")
+    parser.add_argument("--case", metavar="GLOBS", help="ask these only, as perf.list or "
+                        "'perf.*,rtla.*'")
     parser.add_argument("--record", action="store_true", help="write the tables to clients/")
 
 
 def command_line():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     add_arguments(parser)
     args = parser.parse_args()
-    if args.case and not re.fullmatch(r"[\w.,*?\[\]-]+", args.case):
-        raise Failure(f"CASE={args.case} is not a name such as perf.list, or globs 'perf.*,rtla.*'")
+    names = re.findall(r"^([a-z0-9-]+\.[a-z]+)\(\) \{",
+                       (CLIENTS / "run").read_text(encoding="utf-8"), re.MULTILINE)
+    for glob in args.case.split(",") if args.case else ():
+        # What goes into the command has no character of the shell.
+        if not re.fullmatch(r"[\w.*?\[\]-]+", glob) or not fnmatch.filter(names, glob):
+            raise Failure(f"CASE={args.case}: {glob} is not a name such as {names[0]}, or a "
+                          "glob that some of them match, such as 'perf.*'", 2)
     clients = Clients(args, args.base)
-    status = test.run_suites(clients.plan(), args)
+    status = test.run_suites(clients.plan(), args, first=clients.install)
     clients.finish()
     return status
 

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What the tools share: paths, errors, locks, programs, progress."""
 
+import argparse
 import contextlib
 import errno
 import fcntl
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -29,6 +31,11 @@ GUEST_PROGRAMS = {"qemu-system-x86_64": "qemu-system-x86"}
 TEST_PROGRAMS = {"ping": "iputils-ping", "ip": "iproute2"}
 POLICY_PROGRAMS = {"checkpolicy": "checkpolicy"}
 PLOT_PROGRAMS = {"gnuplot": "gnuplot-nox"}
+# What the Makefile passes in the environment: NAME=value is --name=value ...
+VARIABLES = ("CMD", "KERNEL", "CONFIG", "BASE", "KSRC", "SMP", "MEM", "ACCEL", "TIMEOUT",
+             "ONLY", "CASE", "PROFILE", "MINUTES", "SECONDS", "SEED", "INPUT", "RESULTS")
+# ... and NAME=1 is --name.
+FLAGS = ("DEBUG", "ICOUNT", "COMPILE", "SHORT", "FORCE")
 
 
 class Failure(Exception):
@@ -39,15 +46,76 @@ class Failure(Exception):
         self.status = status
 
 
+class Parser(argparse.ArgumentParser):
+    """Takes the Makefile's variables like the arguments that they stand for, which come
+    before those of the command line. What is wrong with either is one line."""
+
+    def __init__(self, description):
+        super().__init__(description=description, allow_abbrev=False,
+                         formatter_class=argparse.RawDescriptionHelpFormatter)
+
+    def parse_args(self, args=None, namespace=None):
+        words = variables()
+        found, unknown = self.parse_known_args(
+            [*words, *(sys.argv[1:] if args is None else args)], namespace)
+        for word in unknown:
+            self.error(f"{words[word]} is nothing that {self.prog} takes: leave it out"
+                       if word in words else f"{word} is not known")
+        cache()
+        return found
+
+    def error(self, message):
+        raise Failure(f"{message} ({self.prog} --help tells more)", 2)
+
+
+def variables():
+    """The arguments that those in the environment stand for -> NAME=value"""
+    words = {f"--{name.lower()}={os.environ[name]}": f"{name}={os.environ[name]}"
+             for name in VARIABLES if os.environ.get(name)}
+    for name in FLAGS:
+        value = os.environ.get(name) or "0"
+        if value not in ("0", "1"):
+            raise Failure(f"{name}={value} is neither 1 nor 0", 2)
+        if value == "1":
+            words[f"--{name.lower()}"] = f"{name}=1"
+    return words
+
+
+def one_of(variable, names):
+    """The type of an argument that is one of the names"""
+    def checked(value):
+        if value not in names:
+            raise Failure(f"{variable}={value} is not known; there are: {' '.join(names)}", 2)
+        return value
+    return checked
+
+
+def matching(variable, pattern, what):
+    """The type of an argument that looks so"""
+    def checked(value):
+        if not re.fullmatch(pattern, value):
+            raise Failure(f"{variable}={value} is not {what}", 2)
+        return value
+    return checked
+
+
+def some_of(names, only, what):
+    """Those that ONLY names, with commas between them; all of them without it."""
+    found = list(dict.fromkeys(only.split(","))) if only else list(names)
+    for name in found:
+        if name not in names:
+            raise Failure(f"ONLY={only}: there is no {what} {name}; there are: "
+                          + " ".join(names), 2)
+    return found
+
+
 def cache():
     """The directory of everything that may be thrown away and made again."""
-    if "EVENTFS_CACHE" in os.environ:
-        path = Path(os.environ["EVENTFS_CACHE"])
-    elif "XDG_CACHE_HOME" in os.environ:
-        path = Path(os.environ["XDG_CACHE_HOME"]) / "eventfs"
-    else:
-        path = Path(os.path.expanduser("~")) / ".cache/eventfs"
-    path = path.absolute()
+    default = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    path = Path(os.environ.get("EVENTFS_CACHE") or f"{default}/eventfs").absolute()
+    if re.search(r"[\s:]", str(path)):
+        raise Failure(f"{path}: no kernel is built below a path with a space or a colon: "
+                      "set EVENTFS_CACHE to another directory")
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -4,7 +4,6 @@
 reach: a summary for each file, and the lines that nothing reached. The sources
 with counts are in build/coverage."""
 
-import argparse
 import re
 import shutil
 import sys
@@ -12,7 +11,7 @@ import sys
 import guest as guests
 import kernel as kernel_build
 import test
-from common import BUILD, LOGS, Failure, main, run
+from common import BUILD, LOGS, Failure, Parser, main, run
 
 COUNTED = ("event_inode", "inode")
 # These files have no size before they are read, so tar gets copies.
@@ -61,9 +60,9 @@ def summarise(kernel, counts):
 
 
 def command_line():
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = Parser(__doc__)
     kernel_build.add_arguments(parser, choose=False)
-    test.add_arguments(parser)
+    test.add_arguments(parser, suites=False)
     args = parser.parse_args()
     kernel = kernel_build.Kernel("eventfs", "coverage", args.base, args.ksrc)
     kernel.image()

@@ -8,18 +8,18 @@ that shows a difference, or that a kernel died of, is kept in build/fuzz/failed.
 The last line is "N passed, N failed".
 """
 
-import argparse
 import hashlib
-import os
 import random
 import re
 import shlex
 import sys
 import time
+from pathlib import Path
 
 import guest as guests
 import kernel as kernel_build
-from common import BUILD, REPO, BUILD_PROGRAMS, Failure, main, need, run, say, write_file
+from common import (BUILD, REPO, BUILD_PROGRAMS, Failure, Parser, main, matching, need, run,
+                    say, write_file)
 
 FUZZ = REPO / "harden/fuzz.c"
 INPUTS = REPO / "harden/inputs"
@@ -91,7 +91,7 @@ class Fuzzing:
         # may run code that another processor has just patched as it was before; but
         # none is enabled here.
         machine = guests.Machine(args.smp, args.mem, args.icount, args.accel,
-                                 str(args.seconds + MARGIN))
+                                 args.timeout or str(args.seconds + MARGIN))
         self.guest = guests.Guest(kernel.image(), f"fuzz-{kernel.name}", machine,
                                   kernel.debug, kernel.memory, kmemleak=False)
 
@@ -130,6 +130,19 @@ class Fuzzing:
             tell_failed(text, why, self.args.config)
 
 
+def digits(text):
+    """The type of --input"""
+    path = Path(text)
+    try:
+        found = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else text
+    except OSError:
+        found = text
+    if not re.fullmatch(r"(\s*[0-9a-fA-F]\s*[0-9a-fA-F])+\s*", re.sub("#.*", "", found)):
+        raise Failure(f"INPUT={text} is neither pairs of hexadecimal digits nor a file of "
+                      "them, as in harden/inputs", 2)
+    return text
+
+
 def check(args):
     """Runs the guest; returns how many of its tests passed and failed."""
     kernel = kernel_build.from_arguments(args)
@@ -156,22 +169,19 @@ def check(args):
 
 
 def command_line():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n", maxsplit=1)[0])
+    parser = Parser(__doc__)
     kernel_build.add_arguments(parser)
-    # The others have no KASAN, no lockdep, and no KCOV that guides it.
-    parser.set_defaults(config=os.environ.get("CONFIG") or "debug")
     guests.add_arguments(parser)
-    parser.add_argument("--seconds", metavar="N", default=os.environ.get("SECONDS") or "120",
+    # The others have no KASAN, no lockdep, and no KCOV that guides it.
+    parser.set_defaults(config="debug", timeout=None)
+    parser.add_argument("--seconds", metavar="N", default="120",
+                        type=matching("SECONDS", "[0-9]{1,9}", "a number"),
                         help="how long to make up inputs (default %(default)s)")
-    parser.add_argument("--seed", metavar="N", default=os.environ.get("SEED") or None,
-                        help="of the inputs (default: a random one)")
-    parser.add_argument("--input", metavar="HEX", default=os.environ.get("INPUT") or None,
+    parser.add_argument("--seed", metavar="N", help="of the inputs (default: a random one)",
+                        type=matching("SEED", "[0-9]{1,18}", "a number"))
+    parser.add_argument("--input", metavar="HEX", type=digits,
                         help="run this one only: digits, or a file of them")
     args = parser.parse_args()
-    for name in ("seconds", "seed"):
-        value = getattr(args, name)
-        if value is not None and not re.fullmatch(r"\d{1,18}", value):
-            raise Failure(f"{name.upper()}={value} is not a number")
     args.seconds = int(args.seconds)
     args.seed = int(args.seed) if args.seed else random.randrange(1 << 32)
     passed, failed = check(args)

@@ -8,7 +8,6 @@ error come out here, and its exit status is this program's. Without a command
 the demonstration runs; on a terminal it is followed by a shell in the guest.
 """
 
-import argparse
 import contextlib
 import fcntl
 import math
@@ -26,14 +25,17 @@ import tty
 from pathlib import Path
 
 import kernel as kernel_build
-from common import (BUILD, GUEST_PROGRAMS, LOGS, REPO, Failure, cache, last_line,
-                    lock, main, need, progress_line, say, write_file)
+from common import (BUILD, GUEST_PROGRAMS, LOGS, REPO, Failure, Parser, cache, last_line,
+                    lock, main, matching, need, one_of, progress_line, say, write_file)
 
 QEMU = "qemu-system-x86_64"
 PORTS = ("out", "err", "status", "terminal")
 # Hidden below mounts of the guest's own.
 HIDDEN = ("/dev", "/proc", "/run", "/sys")
 LEAVE = b"\x1d"  # Ctrl-]
+# With which the release kernel and the debug one come up, in megabytes: with less
+# they end before they can say why, or never.
+LEAST_MEMORY, LEAST_DEBUG_MEMORY = 40, 128
 
 # What the kernel says when something is wrong with it.
 WARNING = re.compile(
@@ -71,22 +73,35 @@ RACES_OF_OTHERS = {
 
 
 def add_arguments(parser):
-    """The switches of the machine; the Makefile passes them by name."""
-    env = os.environ
-    parser.add_argument("--smp", default=env.get("SMP") or None,
-                        metavar="N", help="virtual CPUs (default 2)")
-    parser.add_argument("--mem", default=env.get("MEM") or None, metavar="SIZE",
-                        help="memory, as 1G or 512M (default 1G; 2G or 4G "
-                        "for kernels that take more)")
-    parser.add_argument("--icount", action="store_true",
-                        default=env.get("ICOUNT", "") not in ("", "0"),
-                        help="a clock that counts instructions: repeatable, one CPU")
-    parser.add_argument("--accel", choices=("auto", "kvm", "tcg"),
-                        default=env.get("ACCEL") or "auto",
-                        help="auto: KVM where it works, else TCG")
-    parser.add_argument("--timeout", metavar="SECONDS",
-                        default=env.get("TIMEOUT") or "1800",
-                        help="end a guest that takes longer (default %(default)s)")
+    """The switches of the machine; who has them boots it."""
+    check_paths()
+    cpus = parser.add_mutually_exclusive_group()
+    cpus.add_argument("--smp", metavar="N", help="virtual CPUs (default 2)",
+                      type=matching("SMP", "[1-8]", "a number of CPUs, from 1 to 8"))
+    cpus.add_argument("--icount", action="store_true",
+                      help="a clock that counts instructions: repeatable, one CPU")
+    parser.add_argument("--mem", metavar="SIZE", help="memory, as 1G or 512M (default 1G; "
+                        "2G or 4G for kernels that take more)", type=size)
+    parser.add_argument("--accel", metavar="NAME", default="auto",
+                        help="kvm, tcg, or auto: KVM where it works, else TCG",
+                        type=one_of("ACCEL", ("auto", "kvm", "tcg")))
+    parser.add_argument("--timeout", metavar="SECONDS", default="1800",
+                        help="end a guest that takes longer (default %(default)s)",
+                        type=matching("TIMEOUT", r"[1-9]\d{0,8}", "a number of seconds"))
+
+
+def size(mem):
+    """The type of --mem"""
+    matching("MEM", r"[1-9]\d{0,5}[MG]?", "a size such as 512M or 2G")(mem)
+    check_memory(mem, debug=False)
+    return mem
+
+
+def check_memory(mem, debug):
+    least = LEAST_DEBUG_MEMORY if debug else LEAST_MEMORY
+    if mem and int(mem.rstrip("MG")) * (1024 if mem.endswith("G") else 1) < least:
+        raise Failure(f"MEM={mem}: the {'debug ' if debug else ''}kernel needs {least}M to "
+                      "come up", 2)
 
 
 class Machine:
@@ -94,16 +109,6 @@ class Machine:
 
     def __init__(self, smp=None, mem=None, icount=False, accel="auto",
                  timeout="1800"):
-        if icount and smp not in (None, "1"):
-            raise Failure("ICOUNT=1 counts the instructions of one CPU: leave out SMP")
-        if smp and not re.fullmatch(r"[1-8]", smp):
-            raise Failure(f"SMP={smp}: from 1 to 8 CPUs")
-        if mem and not re.fullmatch(r"[1-9]\d*[MG]?", mem):
-            raise Failure(f"MEM={mem} is not a size such as 512M or 2G")
-        if accel not in ("auto", "kvm", "tcg"):
-            raise Failure(f"ACCEL={accel} is not known; there are: auto kvm tcg")
-        if not re.fullmatch(r"[1-9]\d*", timeout):
-            raise Failure(f"TIMEOUT={timeout} is not a number of seconds")
         self.smp = "1" if icount else smp or "2"
         self.mem = mem
         self.icount = icount
@@ -203,12 +208,14 @@ def run_directory():
 
 
 def check_paths():
-    if re.search(r"\s", str(REPO)):
-        raise Failure(f"{REPO}: the kernel's command line takes no path with a "
-                      "space; move the checkout")
-    if str(REPO).startswith(tuple(f"{top}/" for top in HIDDEN)):
-        raise Failure(f"{REPO} is hidden in the guest, which has its own "
-                      f"{' '.join(HIDDEN)}; move the checkout")
+    """Where what the guest reads may not be"""
+    for path, mend in ((REPO, "move the checkout"), (BUILD, "set EVENTFS_BUILD to another")):
+        if re.search(r"\s", str(path)):
+            raise Failure(f"{path}: the kernel's command line takes no path with a "
+                          f"space; {mend}")
+        if str(path).startswith(tuple(f"{top}/" for top in HIDDEN)):
+            raise Failure(f"{path} is hidden in the guest, which has its own "
+                          f"{' '.join(HIDDEN)}; {mend}")
 
 
 class Guest:
@@ -216,8 +223,8 @@ class Guest:
 
     def __init__(self, image, name, machine, debug=False, mem="1G",
                  kmemleak=True, kunit=None, cmdline=(), objects=None):
+        check_memory(machine.mem, debug)
         need(GUEST_PROGRAMS)
-        check_paths()
         self.image = image
         self.name = name
         self.machine = machine
@@ -320,8 +327,11 @@ class Guest:
         if timed_out:
             raise Failure(f"the guest did not end within {self.machine.timeout} s "
                           f"(TIMEOUT= sets the limit); its log: {self.log}", 124)
-        if not text.strip():
+        if not text.strip() and errors.strip():
             raise Failure(f"QEMU did not start: {last_line(errors)}")
+        if not text.strip():
+            raise Failure("the guest ended before its kernel could say anything"
+                          + (f": is MEM={self.machine.mem} enough?" if self.machine.mem else ""))
         raise Failure(f"the guest died; its log: {self.log}", 125)
 
     def decode(self):
@@ -436,19 +446,23 @@ def write_all(fd, data):
 
 
 def command_line():
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = Parser(__doc__)
     kernel_build.add_arguments(parser)
     add_arguments(parser)
-    parser.add_argument("command", nargs="?", default=os.environ.get("CMD") or None,
-                        help="shell command to run in the guest "
+    parser.add_argument("command", nargs="?", help="shell command to run in the guest "
                         "(default: the demonstration)")
+    parser.add_argument("--cmd", metavar="COMMAND", help="the same")
     parser.add_argument("--gdb", action="store_true", help="wait for gdb, and print how to "
                         "start it (make debug)")
     parser.add_argument("--image", metavar="DIR", help="boot DIR/bzImage, which something "
                         "else has built; its KUnit suites run")
     args = parser.parse_args()
+    command = args.command or args.cmd
     machine = Machine(args.smp, args.mem, args.icount, args.accel, args.timeout)
+    check_memory(args.mem, "debug" in kernel_build.FRAGMENTS[args.config])
     if args.gdb:
+        if args.config not in ("release", "gdb"):
+            raise Failure("make debug has a kernel of its own: leave out CONFIG and DEBUG", 2)
         # Who stops at each line has time.
         args.config, machine.timeout = "gdb", math.inf
     if args.image:
@@ -461,14 +475,14 @@ def command_line():
         guest = Guest(kernel.image(), f"run-{args.kernel}-{kernel.config}", machine,
                       kernel.debug, kernel.memory,
                       objects=kernel.objects() if args.gdb else None)
-    shell = args.command is None and sys.stdin.isatty() and sys.stdout.isatty()
+    shell = command is None and sys.stdin.isatty() and sys.stdout.isatty()
     demonstration = "true" if args.gdb else f"exec {REPO}/dev/demo.sh"
-    status = guest.run(args.command or demonstration, shell=shell)
+    status = guest.run(command or demonstration, shell=shell)
     found = guest.warnings()
     if found:
         say(f"the kernel complained {len(found)} times, first: {found[0].strip()}")
         say(f"its log: {guest.log}")
-        if args.command is None:
+        if command is None:
             status = status or 1
     return status
 

@@ -5,7 +5,6 @@ races, uninitialised memory and too short RCU sections, on a real-time kernel an
 small one, with little memory, on other architectures; then stress and fuzz the debug
 kernel for a few minutes. Results as those of "make test"."""
 
-import argparse
 import functools
 import os
 import subprocess
@@ -15,7 +14,7 @@ import kernel as kernel_build
 import guest as guests
 import ktap
 import test
-from common import REPO, Failure, main, need
+from common import REPO, Failure, Parser, main, need
 
 # What a kernel's log says once its checks are on; one that says nothing of the
 # kind would find nothing either.
@@ -104,14 +103,15 @@ class Hardening(test.Suites):
         # What make passed on of these is meant for this one.
         env = {key: value for key, value in os.environ.items()
                if key not in ("ONLY", "CASE", "RESULTS")}
-        done = subprocess.run([REPO / "dev" / name, f"--base={self.base}", *words], env=env,
+        source = [] if self.args.ksrc else [f"--base={self.base}"]
+        done = subprocess.run([REPO / "dev" / name, *source, *words], env=env,
                               stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False)
         report.check(" ".join([name, *words]), done.returncode == 0,
                      f"status {done.returncode}, see what it said")
 
 
 def command_line():
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = Parser(__doc__)
     kernel_build.add_arguments(parser, choose=False)
     test.add_arguments(parser)
     args = parser.parse_args()

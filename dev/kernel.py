@@ -7,7 +7,6 @@ of everything it was built from, so nothing is built twice; a tree is kept for
 each source, configuration and compiler, so little is built again after an edit.
 """
 
-import argparse
 import functools
 import hashlib
 import os
@@ -20,9 +19,9 @@ import tempfile
 from pathlib import Path
 
 import source as kernel_source
-from common import (BUILD_PROGRAMS, LOGS, REPO, Failure, cache, clean_env, identity,
-                    lock, main, need, new_directory, progress_line, run, say,
-                    write_file)
+from common import (BUILD_PROGRAMS, LOGS, REPO, Failure, Parser, cache, clean_env,
+                    identity, lock, main, need, new_directory, one_of, progress_line,
+                    run, say, write_file)
 
 MAINTAINERS = "MAINTAINERS"
 # Laid over the kernel's own files, at the same paths.
@@ -43,6 +42,7 @@ FRAGMENTS = {
 }
 # Those that one cannot ask for by name: their tools build them.
 OF_TOOLS = ("bench", "check", "series", "deb")
+KERNELS = ("eventfs", "stock")
 # Lines added to the Makefile of fs/tracefs: who counts there counts nothing else; and
 # call traces are to name lines of ours in kernels without debugging information, which
 # would take longer to build.
@@ -65,43 +65,39 @@ COMPLAINT = re.compile(r": (fatal )?(warning|error):|undefined reference|\*\*\*"
 
 
 def add_arguments(parser, choose=True):
-    """The switches that choose a kernel; make passes them in the environment.
-    Without choose, those of the source only."""
+    """The switches that choose a kernel. Without choose, those of the source only."""
+    bases = kernel_source.base_names()
     if choose:
-        parser.add_argument("--kernel", choices=("eventfs", "stock"),
-                            default=os.environ.get("KERNEL") or "eventfs",
-                            help="our files, or the stock fs/tracefs "
-                            "(default %(default)s)")
-        parser.add_argument("--config", default=os.environ.get("CONFIG") or
-                            ("debug" if os.environ.get("DEBUG", "0") not in ("", "0")
-                             else "release"), choices=[name for name in FRAGMENTS
-                                                 if name not in OF_TOOLS],
-                            help="configs/NAME.config on top of base.config "
-                            "(default %(default)s)")
-        parser.add_argument("--debug", dest="config", action="store_const",
+        names = [name for name in FRAGMENTS if name not in OF_TOOLS]
+        parser.add_argument("--kernel", metavar="NAME", default="eventfs",
+                            type=one_of("KERNEL", KERNELS), help="eventfs: our files, or "
+                            "stock: the kernel's own fs/tracefs (default %(default)s)")
+        config = parser.add_mutually_exclusive_group()
+        config.add_argument("--config", metavar="NAME", default="release",
+                            type=one_of("CONFIG", names), help="configs/NAME.config on top "
+                            f"of base.config (default %(default)s): {', '.join(names)}")
+        config.add_argument("--debug", dest="config", action="store_const",
                             const="debug", help="the same as --config=debug: KASAN, "
                             "lockdep, kmemleak")
-    parser.add_argument("--base", default=os.environ.get("BASE") or "v6.12",
-                        help="kernel version to build: "
-                        + ", ".join(kernel_source.base_names())
-                        + " (default %(default)s)")
-    parser.add_argument("--ksrc", default=os.environ.get("KSRC") or None,
-                        metavar="PATH", help="a kernel source tree of your own "
-                        "instead; it is only read")
+        bases = kernel_source.base_names(stock_only=True)
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--base", metavar="NAME", default="v6.12",
+                        type=one_of("BASE", bases), help="kernel version to build: "
+                        f"{', '.join(bases)} (default %(default)s)")
+    source.add_argument("--ksrc", metavar="PATH", type=kernel_source.usable,
+                        help="a kernel source tree of your own instead; it is only read")
 
 
 class Kernel:
     """One kernel to build: where its parts come from and where they go."""
 
     def __init__(self, kernel="eventfs", config="release", base="v6.12", ksrc=None):
-        if kernel not in ("eventfs", "stock"):
-            raise Failure(f"KERNEL={kernel} is not known; there are: eventfs stock")
+        if not ksrc and kernel != "stock" and kernel_source.Base(base).stock_only:
+            raise Failure(f"BASE={base} is there to compare with: KERNEL=stock", 2)
         need({name: package for name, package in BUILD_PROGRAMS.items()
               if name != "ccache" or os.geteuid() == 0} | PROGRAMS.get(config, {}))
         self.source = kernel_source.find(base, ksrc)
         self.base = self.source.base
-        if kernel != "stock" and self.base.stock_only:
-            raise Failure(f"BASE={base} is there to compare with: KERNEL=stock")
         self.config = config
         self.debug = "debug" in FRAGMENTS.get(config, ())
         self.slow = config in MEMORY
@@ -473,7 +469,7 @@ def from_arguments(args):
 
 
 def command_line():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n", maxsplit=1)[0])
+    parser = Parser(__doc__)
     add_arguments(parser)
     parser.add_argument("--tree", action="store_true", help="prepare the source "
                         "tree only, without building, and print its path")

@@ -8,13 +8,12 @@ mutant has to break something, with one looker if that is enough. First of all,
 every line of C that the model names has to be there.
 """
 
-import argparse
 import concurrent.futures
 import os
 import re
 import shutil
 
-from common import BUILD, REPO, Failure, main, need, progress_line, run
+from common import BUILD, REPO, Failure, Parser, main, need, progress_line, run
 
 MODEL = REPO / "harden/eventfs.pml"
 SOURCE = REPO / "fs/tracefs/event_inode.c"
@@ -200,8 +199,7 @@ def check(report, pool, scenarios, mutants):
 
 
 def command_line():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     parser.add_argument("--steps", action="store_true",
                         help="only list the steps, with the lines of C they stand for")
     parser.add_argument("-j", "--jobs", type=int, default=os.cpu_count(), metavar="N",

@@ -9,7 +9,6 @@ goes to guests: KUnit with two processors, KUnit on the debug kernel with its
 scan for leaks, the selftests. The unfaulted kernel goes first: it has to pass.
 """
 
-import argparse
 import re
 import sys
 import tempfile
@@ -19,7 +18,7 @@ import guest as guests
 import kernel as kernel_build
 import ktap
 import test
-from common import LOGS, REPO, Failure, main
+from common import LOGS, REPO, Failure, Parser, main
 
 FAULTS = REPO / "dev/mutants.txt"
 
@@ -133,9 +132,9 @@ def first_failure(args, fault):
 
 
 def command_line():
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = Parser(__doc__)
     kernel_build.add_arguments(parser, choose=False)
-    test.add_arguments(parser)
+    test.add_arguments(parser, suites=False)
     parser.add_argument("--quick", action="store_true",
                         help="KUnit on user-mode Linux only")
     parser.add_argument("faults", nargs="*", metavar="WORDS",

@@ -4,7 +4,6 @@
 that README shows. The guest, its answers and what the terminal shows are real; only the
 one who types is not."""
 
-import argparse
 import fcntl
 import json
 import os
@@ -17,8 +16,9 @@ import termios
 import time
 from pathlib import Path
 
+import guest as guests
 import kernel as kernel_build
-from common import BUILD, REPO, Failure, main, need, run, write_file
+from common import BUILD, REPO, Failure, Parser, main, need, run, write_file
 
 PICTURE = REPO / "dev/terminal.svg"
 LICENCE = b"<!-- SPDX-License-Identifier: GPL-2.0-only -->\n"
@@ -94,7 +94,8 @@ def record(words):
 
 
 def command_line():
-    parser = argparse.ArgumentParser(description=__doc__)
+    guests.check_paths()
+    parser = Parser(__doc__)
     kernel_build.add_arguments(parser, choose=False)
     parser.add_argument("--output", type=Path, default=PICTURE, metavar="FILE",
                         help="where to write it (default dev/terminal.svg)")
@@ -105,7 +106,7 @@ def command_line():
     BUILD.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=BUILD) as scratch:
         cast, frames = Path(scratch, "session.cast"), Path(scratch, "frames")
-        write_file(cast, record([str(REPO / "dev/guest.py"), f"--base={args.base}"]).encode())
+        write_file(cast, record([str(REPO / "dev/guest.py")]).encode())
         frames.mkdir()
         run(["termtosvg", "render", cast, frames, "--still-frames", "-t", "gjm8"],
             "making the picture")

@@ -9,7 +9,6 @@ from the last patch to the first, and what is left has to be the stock kernel.
 series/README.md tells how a step is written.
 """
 
-import argparse
 import os
 import re
 import shlex
@@ -21,7 +20,7 @@ from pathlib import Path
 
 import kernel as kernel_build
 import source as kernel_source
-from common import BUILD, REPO, Failure, identity, main, run, write_file
+from common import BUILD, REPO, Failure, Parser, identity, main, run, write_file
 from kernel import MAINTAINERS
 
 STEPS = REPO / "series"
@@ -518,7 +517,7 @@ def show(args):
 
 
 def command_line():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n", maxsplit=1)[0])
+    parser = Parser(__doc__)
     kernel_build.add_arguments(parser, choose=False)
     parser.add_argument("--list", action="store_true", help="list the patches only")
     parser.add_argument("--output", metavar="DIR", help="write them there")

@@ -7,8 +7,6 @@ that point: the kernel tree's ftrace tests, later KUnit and the selftests. With
 --compile, only fs/tracefs is compiled, with W=1. The first patch that fails ends it.
 """
 
-import argparse
-import os
 import re
 import shutil
 import sys
@@ -19,9 +17,8 @@ import kernel as kernel_build
 import series as patch_series
 import source as kernel_source
 import test
-from common import main, minutes, say
+from common import Parser, main, minutes, say, some_of
 
-KUNIT = "fs/tracefs/tests/eventfs_kunit.c"
 RACES = f"{test.RACES}/Makefile"
 SHELL = f"{test.FTRACE}/test.d/eventfs/"
 
@@ -59,7 +56,7 @@ class States(test.Suites):
     def suites_of(self, kernel):
         """What there is to run in this state, by name."""
         suites = [("ftrace", self.upstream)]
-        if KUNIT in kernel.overlay:
+        if test.KUNIT in kernel.overlay:
             suites.append(("kunit", lambda report, kernel: self.run_kunit(
                 report, kernel, self.machine)))
         if RACES in kernel.overlay:
@@ -123,18 +120,17 @@ def check_states(series, args, suites, config):
 
 
 def command_line():
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     kernel_build.add_arguments(parser, choose=False)
     test.add_arguments(parser)
     parser.add_argument("--compile", action="store_true",
-                        default=os.environ.get("COMPILE", "0") not in ("", "0"),
                         help="only compile fs/tracefs of each state, with W=1")
     parser.add_argument("--short", action="store_true",
-                        default=os.environ.get("SHORT", "0") not in ("", "0"),
                         help="a dozen of the kernel tree's tests for each patch, "
                         "instead of all that make test runs")
     args = parser.parse_args()
+    some_of([path.stem for path in sorted(patch_series.STEPS.glob("[0-9]*.txt"))],
+            args.only, "patch")
     series = patch_series.Series(kernel_source.find(args.base, args.ksrc))
     if args.compile:
         with State(args, "check", series.last).locked_tree():

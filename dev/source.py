@@ -50,13 +50,15 @@ class Source:
         self.base = base
         self.fixed = fixed
         self.version = kernel_version(path)
+        # It has our files already, as they are or edited.
+        self.ours = has_ours(path)
 
 
-def base_names():
-    """The bases that take our files."""
+def base_names(stock_only=False):
+    """The bases that take our files; and those that do not."""
     names = sorted(conf.parent.name
                    for conf in (REPO / "bases").glob("*/base.conf"))
-    return [name for name in names if not Base(name).stock_only]
+    return [name for name in names if stock_only or not Base(name).stock_only]
 
 
 def version_number(text):
@@ -86,6 +88,18 @@ def find(base_name, ksrc=None):
         return own_tree(Path(ksrc))
     base = Base(base_name or "v6.12")
     return Source(packaged(base), base, fixed=True)
+
+
+def has_ours(path):
+    """Whether the tree's eventfs is this one, which has nodes in a cache of their own"""
+    file = path / "fs/tracefs/event_inode.c"
+    return file.is_file() and b"eventfs_node_cache" in file.read_bytes()
+
+
+def usable(path):
+    """The type of --ksrc"""
+    own_tree(Path(path))
+    return path
 
 
 def own_tree(path):

@@ -8,7 +8,6 @@ where nothing patches the kernel's code, and one with one processor, where event
 are switched on.
 """
 
-import argparse
 import math
 import os
 import random
@@ -19,7 +18,8 @@ import tempfile
 import guest as guests
 import kernel as kernel_build
 import mutants
-from common import LOGS, REPO, Failure, main, need, progress_line, say, write_file
+from common import (LOGS, REPO, Failure, Parser, main, matching, need, progress_line, say,
+                    some_of, write_file)
 
 # What its workers run
 PROGRAMS = {"stress-ng": "stress-ng", "trace-cmd": "trace-cmd", "perf": "linux-perf",
@@ -45,6 +45,13 @@ def plan(args, kernel):
     if machine(args.smp).kvm(kernel.image()):
         return {"all": (machine(args.smp), "")}
     return {"many": (machine(args.smp), " --no-patching"), "one": (machine("1"), "")}
+
+
+def workers():
+    """Their names, as harden/stress lists them"""
+    text = (REPO / "harden/stress").read_text(encoding="utf-8")
+    listed = re.search(r"^WORKERS = \((.*?)^\)", text, re.MULTILINE | re.DOTALL)[1]
+    return dict.fromkeys(re.findall(r'\("([a-z-]+)", ', listed))
 
 
 def choose_kernel(args, scratch):
@@ -98,37 +105,31 @@ def stress(args, kernel, guest, minutes, switches):
 
 
 def command_line():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     kernel_build.add_arguments(parser)
     guests.add_arguments(parser)
-    parser.set_defaults(timeout=os.environ.get("TIMEOUT") or None)
-    parser.add_argument("--minutes", default=os.environ.get("MINUTES") or "10",
-                        help="how long, the guests together (default 10)")
-    parser.add_argument("--seed", default=os.environ.get("SEED") or None,
+    parser.set_defaults(timeout=None)
+    parser.add_argument("--minutes", metavar="N", default="10",
+                        help="how long, the guests together (default %(default)s)",
+                        type=matching("MINUTES", r"(?=.*[1-9])\d{1,6}(\.\d+)?",
+                                      "a number of minutes"))
+    parser.add_argument("--seed", metavar="N", type=matching("SEED", "[0-9]+", "a number"),
                         help="the seed of an earlier run (default: a new one)")
-    parser.add_argument("--only", metavar="WORKERS",
-                        default=os.environ.get("ONLY") or None,
-                        help="these workers only, with commas between them")
+    parser.add_argument("--only", metavar="WORKERS", help="these workers only, with commas between them")
     parser.add_argument("--fault", metavar="WORDS", help="build this fault of "
                         "dev/mutants.txt into the kernel: is it noticed?")
     args = parser.parse_args()
-    if not re.fullmatch(r"\d+(\.\d+)?", args.minutes) or not float(args.minutes):
-        raise Failure(f"MINUTES={args.minutes} is not a number of minutes")
-    if args.seed and not re.fullmatch(r"\d+", args.seed):
-        raise Failure(f"SEED={args.seed} is not a number")
-    if args.only and not re.fullmatch(r"[a-z,-]+", args.only):
-        raise Failure(f"ONLY={args.only} is not a list of workers")
+    some_of(workers(), args.only, "worker")
     args.minutes = float(args.minutes)
     args.seed = args.seed or str(random.SystemRandom().getrandbits(31))
     others = "".join(f" {name}={os.environ[name]}" for name in SWITCHES
                      if os.environ.get(name))
-    print(f"seed {args.seed}: run again with make stress SEED={args.seed} "
-          f"MINUTES={args.minutes:g}{others}", flush=True)
-    need(PROGRAMS)
     results = []
     with tempfile.TemporaryDirectory(prefix="eventfs-stress-") as scratch:
         kernel = choose_kernel(args, scratch)
+        need(PROGRAMS)
+        print(f"seed {args.seed}: run again with make stress SEED={args.seed} "
+              f"MINUTES={args.minutes:g}{others}", flush=True)
         guests_to_run = plan(args, kernel)
         for name, (machine, switches) in guests_to_run.items():
             guest = guests.Guest(kernel.image(), f"stress-{name}-{kernel.name}", machine,

@@ -4,7 +4,6 @@
 line is "N passed, N failed, N skipped". Logs are in build/logs. --results keeps
 the same in a directory: results.ktap, results.xml for what reads JUnit, logs/."""
 
-import argparse
 import fnmatch
 import functools
 import multiprocessing.connection
@@ -20,13 +19,14 @@ import guest as guests
 import kernel as kernel_build
 import ktap
 import source as kernel_source
-from common import (LOGS, POLICY_PROGRAMS, REPO, TEST_PROGRAMS, Failure,
-                    clean_env, main, minutes,
-                    need, progress_line, run, say, write_file)
+from common import (LOGS, POLICY_PROGRAMS, REPO, TEST_PROGRAMS, Failure, Parser,
+                    clean_env, main, minutes, need, progress_line, run, say, some_of,
+                    write_file)
 from kernel import Kernel, content_and_mode
 
 FTRACE = "tools/testing/selftests/ftrace"
 RACES = "tools/testing/selftests/filesystems/eventfs"
+KUNIT = "fs/tracefs/tests/eventfs_kunit.c"
 PROGRAMS = ("eventfs_test", "eventfs_users_test", "eventfs_walk_test",
             "eventfs_watch_test")
 # Throttled for want of memory: on slow kernels for --all only.
@@ -211,6 +211,18 @@ class SideBySide:
             self.receive()
 
 
+def case_names(path, case):
+    """The tests in C of a program, or of KUnit, that CASE names, by the name alone or with
+    that of the fixture or suite before it; all of them without it."""
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    tests = re.findall(r"^TEST_F\w*\((\w+), (\w+)", text, re.MULTILINE)
+    suite = re.search(r'^static struct kunit_suite .*\n\t\.name\s*= "(\w+)"', text, re.MULTILINE)
+    if suite:
+        tests += [(suite[1], test) for test in re.findall(r"\tKUNIT_CASE\w*\((\w+)", text)]
+    return list(dict.fromkeys(test for group, test in tests if not case or any(
+        fnmatch.fnmatchcase(name, case) for name in (group, test, f"{group}.{test}"))))
+
+
 class Suites:
     """What is tested, for one base or one tree of the user's."""
 
@@ -244,6 +256,18 @@ class Suites:
         """Those that several suites boot, before these have processes of their own."""
         for config in ("release", "debug"):
             self.kernel(config)
+
+    def with_case(self, names):
+        """Those of the suites that have a case that CASE names"""
+        def has_it(name):
+            kind, _, debug = name.removeprefix("mainline-").partition("-")
+            if kind == "selftests" and our_tests(self.args):
+                return True
+            limits = () if debug and not self.args.all else LIMITS
+            files = {"kunit": [KUNIT], "faults": map(program_source, FAULTS),
+                     "selftests": map(program_source, PROGRAMS + limits)}.get(kind, ())
+            return any(case_names(root(self.args) / file, self.args.case) for file in files)
+        return [name for name in names if has_it(name)]
 
     def guest(self, name, kernel, machine=None, kmemleak=True, **kwargs):
         return guests.Guest(kernel.image(), f"{name}-{kernel.name}",
@@ -293,15 +317,17 @@ class Suites:
         kernel = self.kernel("debug")
         guest = self.guest("faults", kernel, self.single, kmemleak=self.args.all)
         faults = None if self.args.all else SOME_FAULTS
-        if not run_races(report, guest, kernel, self.args, FAULTS, faults):
-            raise Failure(f"no test of {FAULTS[0]} is called {self.args.case}")
+        run_races(report, guest, kernel, self.args, FAULTS, faults)
         check_log(report, guest, kernel)
 
     def run_kunit(self, report, kernel, machine, kmemleak=True):
         """KUnit's suites run before the guest's init and write to its log, which
         this returns."""
-        guest = self.guest("kunit", kernel, machine, kmemleak,
-                           kunit=self.args.case or "*")
+        # KUnit takes a name without a dot for that of a suite.
+        case = self.args.case or "*"
+        if "." not in case and not fnmatch.fnmatchcase("eventfs", case):
+            case = f"*.{case}"
+        guest = self.guest("kunit", kernel, machine, kmemleak, kunit=case)
         status = guest.run(f"{REPO}/dev/leaks.sh true" if guest.leaks else "true",
                            on_output=lambda *_: None)
         text = guest.log.read_text(encoding="utf-8", errors="replace")
@@ -319,14 +345,15 @@ class Suites:
 
     def run_selftests(self, report, kernel, machine, kmemleak=True, shell=True):
         """Our own selftests: the programs, one of which races, and those in shell."""
-        guest = self.guest("races", kernel, machine, kmemleak)
         limits = LIMITS if self.args.all or not kernel.slow else ()
-        ran = run_races(report, guest, kernel, self.args, PROGRAMS + limits)
-        check_log(report, guest, kernel)
+        programs = [program for program in PROGRAMS + limits if case_names(
+            root(self.args) / program_source(program), self.args.case)]
+        if programs:
+            guest = self.guest("races", kernel, machine, kmemleak)
+            run_races(report, guest, kernel, self.args, programs)
+            check_log(report, guest, kernel)
         # The programs do all of it, in threads too; leaks are looked for there.
         tests = our_tests(self.args) if shell else []
-        if not ran and not tests:
-            raise Failure(f"no selftest is called {self.args.case}")
         if tests:
             guest = self.guest("selftests", kernel, machine, kmemleak=False)
             self.run_and_compare(report, guest, kernel, tests)
@@ -445,11 +472,21 @@ def upstream_tests(kernel):
     return sorted(set(tests))
 
 
+def root(args):
+    """Where our files are: here, or in a tree of the user's that has them."""
+    own = args.ksrc and kernel_source.own_tree(Path(args.ksrc))
+    return own.path if own and own.ours else REPO
+
+
 def our_tests(args):
     """Our tests in shell, as paths below test.d."""
-    top = REPO / FTRACE / "test.d"
-    return sorted(str(path.relative_to(top)) for path in top.rglob("*.tc")
-                  if fnmatch.fnmatch(path.stem, args.case or "*"))
+    top = root(args) / FTRACE / "test.d"
+    return sorted(str(path.relative_to(top)) for path in (top / "eventfs").rglob("*.tc")
+                  if fnmatch.fnmatchcase(path.stem, args.case or "*"))
+
+
+def program_source(program):
+    return f"{RACES}/{program}.c"
 
 
 def races_script(kernel, rundir, args, programs=PROGRAMS, faults=SOME_FAULTS):
@@ -461,13 +498,14 @@ def races_script(kernel, rundir, args, programs=PROGRAMS, faults=SOME_FAULTS):
             f"building {RACES}", env=clean_env())
     # Slow kernels take ten times as long; --all has four times as much of it.
     rounds = (2 if kernel.slow else 16) * (4 if args.all else 1)
-    one = f" -t '{args.case}'" if args.case else ""
+    commands = []
+    for program in programs:
+        chosen = case_names(root(args) / program_source(program), args.case) if args.case else ()
+        commands.append(" ".join([f"{rundir}/{program}", *(f"-t {name}" for name in chosen)]))
     some = f"EVENTFS_FAULTS={faults}" if faults else ""
     write_file(rundir / "races", f"""
         export EVENTFS_ROUNDS={rounds} {some}
-        for program in {" ".join(programs)}; do
-            {rundir}/$program{one}
-        done
+        {"; ".join(commands)}
         true
         """.encode())
     return rundir / "races"
@@ -641,10 +679,7 @@ def run_suites(suites, args, what="suite", stop=False, lanes=1, first=None):
     """All suites, or those that --only names, as one KTAP report; stop: until one of
     them fails; lanes: how many at a time, which then know nothing of each other;
     first(): what they are to find done."""
-    names = list(dict.fromkeys(args.only.split(","))) if args.only else list(suites)
-    for name in names:
-        if name not in suites:
-            raise Failure(f"there is no {what} {name}; there are: {' '.join(suites)}")
+    names = some_of(suites, args.only, what)
     LOGS.mkdir(parents=True, exist_ok=True)
     report = Report(args.results and Path(args.results).absolute())
     report.begin(len(names))
@@ -660,31 +695,42 @@ def run_suites(suites, args, what="suite", stop=False, lanes=1, first=None):
     return report.end()
 
 
-def add_arguments(parser):
-    """What a run of any suite takes."""
+def add_arguments(parser, suites=True):
+    """What a run of tests takes, and of suites of them."""
     guests.add_arguments(parser)
     parser.add_argument("--all", action="store_true", help="also the stock kernel "
                         "for comparison, mainline, and the long form of the races")
-    parser.add_argument("--case", metavar="GLOB", help="run these KUnit cases only, "
-                        "or this selftest", default=os.environ.get("CASE") or None)
-    parser.add_argument("--only", metavar="SUITE", help="run this suite only; "
-                        "several with commas between them",
-                        default=os.environ.get("ONLY") or None)
-    parser.add_argument("--results", metavar="DIR", help="keep results and logs there",
-                        default=os.environ.get("RESULTS") or None)
+    parser.set_defaults(case=None)
+    if suites:
+        parser.add_argument("--only", metavar="SUITE", help="run this suite only; "
+                            "several with commas between them")
+        parser.add_argument("--results", metavar="DIR", help="keep results and logs there")
 
 
 def command_line():
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = Parser(__doc__)
     kernel_build.add_arguments(parser, choose=False)
     add_arguments(parser)
+    parser.add_argument("--case", metavar="GLOB", help="run these cases of KUnit and of the "
+                        "selftests only, and the suites that have some")
     parser.add_argument("--record-stock", action="store_true", help="record which "
                         "upstream tests do not pass on the stock kernel")
     args = parser.parse_args()
     ours = Suites(args, args.base)
     if args.record_stock:
+        if args.all or args.case or args.only or args.results:
+            raise Failure("make record-stock runs all there is: leave out CASE, ONLY, RESULTS", 2)
         return record_stock(ours)
-    return run_suites(plan(ours, args), args, lanes=LANES, first=ours.find_kernels)
+    suites = plan(ours, args)
+    if args.case:
+        names = some_of(suites, args.only, "suite")
+        found = ours.with_case(names)
+        lacking = set(names) - set(found) if args.only else not found
+        if lacking:
+            raise Failure(f"CASE={args.case} is no case of "
+                          + ", ".join(lacking if args.only else names), 2)
+        args.only = ",".join(found)
+    return run_suites(suites, args, lanes=LANES, first=ours.find_kernels)
 
 
 if __name__ == "__main__":

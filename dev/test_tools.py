@@ -87,8 +87,7 @@ class ToolsTest(unittest.TestCase):
         self.addCleanup(shutil.rmtree, self.top, ignore_errors=True)
         self.env = {**os.environ, "EVENTFS_CACHE": str(self.top / "cache"),
                     "EVENTFS_BUILD": str(self.top / "build")}
-        for name in ("KERNEL", "DEBUG", "BASE", "KSRC", "CMD", "ONLY", "SMP", "MEM",
-                     "ICOUNT", "ACCEL", "MAKEFLAGS", "MAKELEVEL", "MFLAGS"):
+        for name in (*common.VARIABLES, *common.FLAGS, "MAKEFLAGS", "MAKELEVEL", "MFLAGS"):
             self.env.pop(name, None)
         self.tree = toy_tree(self.top / "toy")
         patcher = mock.patch.dict(os.environ, self.env, clear=True)
@@ -516,6 +515,9 @@ class Guests(ToolsTest):
     def test_qemu_that_does_not_start(self):
         with self.assertRaisesRegex(common.Failure, "QEMU did not start: no such CPU"):
             self.boot("log.truncate(0)\nsys.exit('no such CPU')")
+        with self.assertRaisesRegex(common.Failure, "could say anything: is MEM=41M enough"):
+            self.machine.mem = "41M"
+            self.boot("log.truncate(0)")
 
     def test_guest_goes_with_its_tool(self):
         """Killed without a chance to clean up: QEMU ends as well."""
@@ -585,11 +587,116 @@ class Switches(ToolsTest):
                              ({"SMP": "0"}, "SMP=0"),
                              ({"SMP": "two"}, "SMP=two"),
                              ({"TIMEOUT": "long"}, "TIMEOUT=long"),
-                             ({"ICOUNT": "1", "SMP": "2"}, "ICOUNT=1"),
-                             ({"ACCEL": "fast"}, "ACCEL=fast")):
+                             ({"TIMEOUT": "0"}, "TIMEOUT=0"),
+                             ({"ICOUNT": "1", "SMP": "2"}, "icount: not allowed with .*smp"),
+                             ({"CONFIG": "foo"}, "CONFIG=foo is not known.* release .*kcsan"),
+                             ({"CONFIG": "check"}, "CONFIG=check is not known"),
+                             ({"CONFIG": "kcsan", "DEBUG": "1"}, "debug.* not allowed with"),
+                             ({"DEBUG": "yes"}, "DEBUG=yes is neither 1 nor 0"),
+                             ({"BASE": "v6.1"}, "BASE=v6.1 is there to compare with"),
+                             ({"BASE": "mainline", "KSRC": str(self.tree)}, "not allowed with"),
+                             ({"KSRC": "/nothing"}, "KSRC=/nothing is not a directory"),
+                             ({"ONLY": "x"}, "ONLY=x is nothing that guest.py takes"),
+                             ({"ACCEL": "fast"}, "ACCEL=fast is not known")):
             with self.subTest(env):
-                self.fails(self.start(run, **env), pattern)
+                self.fails_at_once(run, pattern, **env)
         self.fails(self.start(run, "--image", self.top), "no bzImage in it")
+        self.fails(self.start(run, "--gdb", CONFIG="kcsan"), "leave out CONFIG")
+        self.fails(self.start(run, "--nothing"), "--nothing is not known")
+
+    def fails_at_once(self, tool, pattern, **env):
+        """With nothing looked up, installed, downloaded or built"""
+        path = self.top / "bin"
+        path.mkdir(exist_ok=True)
+        for name in ("apt-get", "apt-cache", "dpkg-query", "make", "gcc"):
+            common.write_file(path / name, f"#!/bin/sh\ntouch {self.top}/used\n".encode(), 0o755)
+        (self.top / "used").unlink(missing_ok=True)
+        err = self.fails(self.start(tool, **env, PATH=f"{path}:{os.environ['PATH']}"), pattern)
+        self.assertEqual(len(err.splitlines()), 1, err)
+        self.assertFalse((self.top / "used").exists())
+
+    def test_mistakes_are_found_at_once(self):
+        for tool, env, pattern in (
+                ("test", {"KERNEL": "foo"}, "KERNEL=foo is nothing that test.py takes"),
+                ("test", {"CONFIG": "foo"}, "CONFIG=foo is nothing"),
+                ("test", {"ONLY": "foo"}, "no suite foo; there are: build"),
+                ("test", {"ONLY": "kunit", "CASE": "nomatch"}, "CASE=nomatch is no case of kunit"),
+                ("test", {"CASE": "nomatch"}, "CASE=nomatch is no case of build, boot"),
+                ("test", {"ONLY": "ftrace", "CASE": "miss_is_cached"}, "CASE=miss.* of ftrace"),
+                ("test", {"BASE": "v6.1"}, "BASE=v6.1 is not known"),
+                ("test", {"MEM": "1M"}, "MEM=1M: the kernel needs"),
+                ("check", {"ONLY": "foo"}, "no check foo; there are: .*gcc.*shellcheck"),
+                ("check", {"BASE": "mainline"}, "BASE=mainline is nothing"),
+                ("clients", {"ONLY": "foo"}, "no suite foo; there are: stock"),
+                ("clients", {"CASE": "foo.*"}, "CASE=foo.*: foo.* is not a name such as"),
+                ("clients", {"CASE": "a'; reboot"}, "is not a name such as"),
+                ("clients", {"CONFIG": "rt"}, "CONFIG=rt is not known; there are: clients"),
+                ("fuzz", {"INPUT": "zz"}, "INPUT=zz is neither"),
+                ("fuzz", {"INPUT": "012"}, "INPUT=012 is neither"),
+                ("fuzz", {"SECONDS": "long"}, "SECONDS=long is not a number"),
+                ("fuzz", {"SEED": "-1"}, "SEED=-1 is not a number"),
+                ("bench", {"PROFILE": "foo"}, "PROFILE='foo' is no figure such as"),
+                ("bench", {"PROFILE": "foo,eventfs,0"}, "no figure of bench/v6.12.csv"),
+                ("bench", {"KERNEL": "stock"}, "KERNEL= goes with PROFILE="),
+                ("bench", {"SMP": "2"}, "SMP=2 is nothing that bench.py takes"),
+                ("stress", {"ONLY": "foo"}, "no worker foo; there are: walk"),
+                ("stress", {"MEM": "much"}, "MEM=much is not a size"),
+                ("stress", {"BASE": "v6.1"}, "BASE=v6.1 is there to compare"),
+                ("harden", {"ONLY": "foo"}, "no suite foo; there are: kcsan"),
+                ("harden", {"CASE": "x"}, "CASE=x is nothing"),
+                ("series_check", {"ONLY": "foo"}, "no patch foo; there are: 01-"),
+                ("series", {"ONLY": "foo"}, "ONLY=foo is nothing"),
+                ("model", {"ONLY": "foo"}, "ONLY=foo is nothing"),
+                ("mutants", {"ONLY": "foo"}, "ONLY=foo is nothing"),
+                ("coverage", {"RESULTS": "x"}, "RESULTS=x is nothing"),
+                ("test_tools", {"DEBUG": "1"}, "DEBUG=1 is nothing that test_tools.py takes"),
+                ("kernel", {"CONFIG": "series"}, "CONFIG=series is not known")):
+            with self.subTest(f"{tool} {env}"):
+                self.fails_at_once(DEV / f"{tool}.py", pattern, **env)
+        for what, env, pattern in (("deb", {"FORCE": "1"}, "FORCE goes with overlay"),
+                                   ("overlay", {"BASE": "mainline"}, "needs KSRC=")):
+            self.fails(self.start(DEV / "carry.py", what, **env), pattern)
+        self.fails(self.start(DEV / "test.py", "--record-stock", ONLY="ftrace"), "leave out")
+
+    def test_the_same_on_the_command_line(self):
+        for word, pattern in (("--kernel=best", "KERNEL=best is not known"),
+                              ("--config=check", "CONFIG=check is not known"),
+                              ("--mem=1M", "MEM=1M: the kernel needs 40M to come up"),
+                              ("--conf=kcsan", "--conf=kcsan is not known")):
+            self.fails(self.start(DEV / "guest.py", word), pattern)
+
+    def test_command_line_comes_after_the_environment(self):
+        parser = common.Parser("what it does")
+        kernel.add_arguments(parser)
+        with mock.patch.dict(os.environ, KERNEL="stock", CONFIG="kcsan", DEBUG="0", BASE=""):
+            args = parser.parse_args(["--kernel=eventfs"])
+        self.assertEqual((args.kernel, args.config, args.base), ("eventfs", "kcsan", "v6.12"))
+
+    def test_names_of_checks(self):
+        tree = mock.MagicMock()
+        chains = check.of_tree(tree, check.SPARSE_BASE)
+        self.assertEqual(check.names_of(chains), set(check.OF_TREE))
+
+    def test_case_chooses_suites(self):
+        args = types.SimpleNamespace(ksrc=None, all=False, case=None)
+        suites = types.SimpleNamespace(args=args)
+        names = ["build", "kunit", "selftests", "ftrace", "kunit-debug", "selftests-debug",
+                 "faults-debug"]
+        for case, found in (("eventfs.removal*", ["kunit", "kunit-debug"]),
+                            ("miss_is_cached", ["kunit", "kunit-debug"]),
+                            ("miss_cached", ["selftests", "selftests-debug"]),
+                            ("names_are_true", ["selftests", "selftests-debug"]),
+                            ("limits.*", ["selftests"]),
+                            ("ends_cleanly", ["faults-debug"]), ("nothing", [])):
+            args.case = case
+            self.assertEqual(test.Suites.with_case(suites, names), found, case)
+
+    def test_variable_that_there_is_not(self):
+        for words in (["run", "DBUG=1"], ["clean", "KERNLE=stock"]):
+            done = subprocess.run(["make", "-C", common.REPO, "-n", *words], check=False,
+                                  env=self.env, capture_output=True, text=True)
+            self.assertEqual(done.returncode, 2)
+            self.assertRegex(done.stderr, "there is no variable (DBUG|KERNLE); make help")
 
     def test_mistakes_of_a_stress(self):
         for env, pattern in (({"MINUTES": "long"}, "MINUTES=long"),
@@ -599,11 +706,42 @@ class Switches(ToolsTest):
             with self.subTest(env):
                 self.fails(self.start(DEV / "stress.py", **env), pattern)
 
-    def test_unknown_suite(self):
-        self.fails(self.start(DEV / "test.py", ONLY="nothing"), "no suite nothing")
-
     def test_cache_that_cannot_be_made(self):
         self.fails(self.build(EVENTFS_CACHE="/proc/none"), "set EVENTFS_CACHE")
+        self.fails(self.build(EVENTFS_CACHE=str(self.top / "a b")), "space or a colon: set")
+        self.assertFalse((self.top / "a b").exists())
+
+    def test_empty_is_unset(self):
+        home = str(self.top / "home")
+        for env, place in (({"EVENTFS_CACHE": "", "XDG_CACHE_HOME": ""}, ".cache/eventfs"),
+                           ({"EVENTFS_CACHE": "", "XDG_CACHE_HOME": f"{home}/x"}, "x/eventfs"),
+                           ({"EVENTFS_CACHE": f"{home}/y"}, "y")):
+            with mock.patch.dict(os.environ, env, HOME=home):
+                self.assertEqual(common.cache(), Path(home, place))
+        with mock.patch.dict(os.environ, HOME=home, EVENTFS_CACHE=""):
+            os.environ.pop("XDG_CACHE_HOME", None)
+            self.assertEqual(common.cache(), Path(home, ".cache/eventfs"))
+
+    def test_checkout_that_no_guest_can_see(self):
+        """Who boots says so at once."""
+        copy = self.top / "a b"
+        for name in ("dev", "bases"):
+            shutil.copytree(common.REPO / name, copy / name)
+        for tool in ("guest", "test", "bench", "fuzz", "stress", "harden", "clients", "mutants",
+                     "coverage", "series_check", "picture"):
+            self.fails_at_once(copy / f"dev/{tool}.py", "takes no path with a space")
+        self.fails(self.start(DEV / "guest.py", EVENTFS_BUILD=str(self.top / "a b")),
+                   "takes no path with a space; set EVENTFS_BUILD")
+        for name in ("/run/x", "/dev/x"):
+            self.fails(self.start(DEV / "guest.py", EVENTFS_BUILD=name), "is hidden in the guest")
+
+    def test_memory_that_is_too_little(self):
+        for mem in ("1", "1M", "16M", f"{guest.LEAST_MEMORY - 1}M"):
+            self.fails(self.start(DEV / "guest.py", MEM=mem), f"MEM={mem}: the kernel needs 40M")
+        self.fails(self.start(DEV / "guest.py", MEM="100M", DEBUG="1"),
+                   "MEM=100M: the debug kernel needs 128M")
+        for mem in ("40M", "1G", "512"):
+            self.assertEqual(guest.size(mem), mem)
 
     def test_command_reaches_the_tools_as_written(self):
         makefile = self.top / "Makefile"
@@ -1127,11 +1265,10 @@ class CheckedTree(ToolsTest):
 
     def test_checks_are_chosen(self):
         chains = check.of_tree(self.tree, check.SPARSE_BASE)
-        names = [name for chain in check.chosen(chains, "sparse,gcc") for name, *_ in chain]
+        names = [name for chain in check.chosen(chains, ["sparse", "gcc"])
+                 for name, *_ in chain]
         self.assertIn(f"sparse ({check.SPARSE_BASE})", names)
         self.assertNotIn(f"coccicheck ({check.SPARSE_BASE})", names)
-        with self.assertRaisesRegex(common.Failure, "no check smatch"):
-            check.chosen(chains, "smatch")
 
     def test_end_is_at_once(self):
         """Whatever runs is ended, and nothing is started after it."""
@@ -1580,10 +1717,6 @@ class Clients(ToolsTest):
         self.assertRegex(text, r"perf list +200 +400 +0\.500 +100\.0%\n")
         self.assertRegex(text, r"find events +– +– +– +–\n")
 
-    def test_clients_name_that_is_none(self):
-        self.fails(self.start(DEV / "clients.py", "--case", "a'; reboot"), "is not a name such")
-
-
 def harden_stress():
     path = str(common.REPO / "harden/stress")
     with mock.patch.object(sys, "dont_write_bytecode", True):
@@ -1628,5 +1761,16 @@ class Stress(unittest.TestCase):
                 self.assertAlmostEqual(found, rise, delta=rise * 0.3)
 
 
+def command_line():
+    parser = common.Parser(__doc__)
+    parser.add_argument("--only", metavar="TEST", help="run these only, as Builds or "
+                        "Builds.test_full_disk; several with commas between them")
+    parser.add_argument("-v", "--verbose", action="store_true", help="name each")
+    args = parser.parse_args()
+    only = args.only.split(",") if args.only else None
+    return not unittest.main(defaultTest=only, argv=sys.argv[:1], buffer=True, exit=False,
+                             verbosity=1 + args.verbose).result.wasSuccessful()
+
+
 if __name__ == "__main__":
-    unittest.main(buffer=True)
+    sys.exit(common.main(command_line))
