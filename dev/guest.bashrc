@@ -12,12 +12,21 @@ for file in /usr/share/bash-completion/bash_completion /etc/bash_completion; do
 	# shellcheck source=/dev/null
 	[ -r $file ] && . $file && break
 done
-# What was done and seen by the transcript is not what one wants to start with.
+# What to try, the last of it first by the arrow up; the host's history is not loaded.
+unset HISTFILE
+try=(
+	"grep -E 'eventfs_inode|tracefs_inode' /proc/slabinfo"
+	'echo 1 > events/eventfs/enable; ls events/kprobes/none; cat trace'
+	"echo 'p:mine vfs_statx' >> kprobe_events; ls events/kprobes/mine"
+	'cd /sys/kernel/tracing'
+)
+lines=
 history -c
-for command in 'cat trace_pipe' 'echo 1 > events/eventfs/enable' 'cd /sys/kernel/tracing'; do
+for command in "${try[@]}"; do
 	history -s "$command"
+	lines="  $command"$'\n'"$lines"
 done
-unset file command
+unset file command try
 
 tools=
 for tool in trace-cmd perf bpftrace; do
@@ -26,12 +35,8 @@ done
 cat <<END
 
 Linux $(uname -r); exit ends the guest. You are root, the host's files are read-only,
-those of /tmp, /var/tmp and /run are copies. To try:
-  cd /sys/kernel/tracing                                  (arrow up has these)
-  echo 'p:mine vfs_statx' >> kprobe_events; ls events/kprobes/mine
-  echo 1 > events/eventfs/enable; ls events/kprobes/none; cat trace
-  grep -E 'eventfs_inode|tracefs_inode' /proc/slabinfo
-${tools:+of the host:$tools
+those of /tmp, /var/tmp and /run are copies. To try (arrow up has these in order):
+$lines${tools:+of the host:$tools
 }
 END
-unset tool tools
+unset tool tools lines

@@ -15,6 +15,7 @@ import os
 import re
 import selectors
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -245,9 +246,7 @@ class Guest:
             write_file(rundir / "command", command.encode())
             write_file(rundir / "cwd", os.getcwd().encode())
             if shell:
-                size = shutil.get_terminal_size()
-                write_file(rundir / "terminal", f"{os.environ.get('TERM', 'linux')} "
-                           f"{size.lines} {size.columns}\n".encode())
+                write_file(rundir / "terminal", os.environ.get("TERM", "linux").encode() + b"\n")
             return self.boot(rundir, on_output)
 
     def boot(self, rundir, on_output):
@@ -426,9 +425,18 @@ class Relay:
         self.saved = termios.tcgetattr(0)
         tty.setraw(0)
         self.selector.register(0, selectors.EVENT_READ, "keys")
+        signal.signal(signal.SIGWINCH, lambda *_: self.tell_size())
+        self.tell_size()
+
+    def tell_size(self):
+        """Rows and columns, which the guest's init gives to its terminal"""
+        size = shutil.get_terminal_size()
+        with contextlib.suppress(OSError):
+            self.ports["status"].sendall(f"{size.lines} {size.columns}\n".encode())
 
     def cooked(self):
         if self.saved is not None:
+            signal.signal(signal.SIGWINCH, signal.SIG_DFL)
             termios.tcsetattr(0, termios.TCSADRAIN, self.saved)
 
     def status(self):

@@ -80,14 +80,22 @@ run_command() {
 
 shell() {
 	local rows cols
-	read -r TERM rows cols <"$eventfs_run/terminal"
+	read -r TERM <"$eventfs_run/terminal"
 	export TERM
-	stty rows "$rows" cols "$cols" </dev/hvc0
-	setsid -c bash --rcfile "${BASH_SOURCE%/*}/guest.bashrc" -i </dev/hvc0 >/dev/hvc0 2>&1
+	# The kernel makes the size 0x0 just after the first open: this one stays open.
+	exec 4<>/dev/hvc0
+	sleep 0.2
+	# The host tells the size now, and when it changes.
+	read -r rows cols <&3
+	stty rows "$rows" cols "$cols" <&4
+	while read -r rows cols; do
+		stty rows "$rows" cols "$cols" <&4
+	done <&3 &
+	setsid -c bash --rcfile "${BASH_SOURCE%/*}/guest.bashrc" -i <&4 >&4 2>&1
 }
 
 mount_all
-exec 3>"$(port status)"
+exec 3<>"$(port status)"
 cd "$(<"$eventfs_run/cwd")" 2>/dev/null || cd /
 run_command
 status=$?

@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -518,6 +519,38 @@ class Guests(ToolsTest):
         with self.assertRaisesRegex(common.Failure, "could say anything: is MEM=41M enough"):
             self.machine.mem = "41M"
             self.boot("log.truncate(0)")
+
+    def test_size_of_the_terminal(self):
+        """The guest is told at the beginning, and when it changes."""
+        ours, theirs = socket.socketpair()
+        with ours, theirs, contextlib.ExitStack() as stack:
+            for where, name in ((guest.termios, "tcgetattr"), (guest.termios, "tcsetattr"),
+                                (guest.tty, "setraw"), (guest, "say")):
+                stack.enter_context(mock.patch.object(where, name))
+            size = stack.enter_context(mock.patch.object(guest.shutil, "get_terminal_size"))
+            relay = guest.Relay({"status": ours}, None, 60)
+            relay.selector = mock.Mock()
+            for lines, columns in ((33, 101), (44, 155)):
+                size.return_value = os.terminal_size((columns, lines))
+                if relay.saved is None:
+                    relay.raw()
+                else:
+                    os.kill(os.getpid(), signal.SIGWINCH)
+                self.assertEqual(theirs.recv(100), f"{lines} {columns}\n".encode())
+            relay.cooked()
+            self.assertEqual(signal.getsignal(signal.SIGWINCH), signal.SIG_DFL)
+
+    def test_shell_has_what_it_names(self):
+        """Its history is what it says one may try, and nothing of the host's."""
+        (self.top / ".bash_history").write_text("of the host\n")
+        done = subprocess.run(["bash", "--rcfile", DEV / "guest.bashrc", "-i"], text=True,
+                              input="history\nexit\n", capture_output=True, check=False,
+                              env={**self.env, "HOME": str(self.top)})
+        named, had = done.stdout.split("To try", 1)[1].split("\n\n", 1)
+        named = [line.strip() for line in named.splitlines()[1:] if line.startswith("  ")]
+        had = [re.sub(r"^ *[0-9]+ +", "", line) for line in had.splitlines()]
+        self.assertGreater(len(named), 3)
+        self.assertEqual(had[:-1], named[::-1])
 
     def test_guest_goes_with_its_tool(self):
         """Killed without a chance to clean up: QEMU ends as well."""
