@@ -7,6 +7,7 @@
 set -u
 
 TRACING=/sys/kernel/tracing
+passed=0
 failed=0
 tmp=$(mktemp -d) || exit 1
 trap 'rm -rf "$tmp"' EXIT
@@ -28,6 +29,7 @@ check()
 {
 	if sh -c "$2"; then
 		printf '  ok: %s\n' "$1"
+		passed=$((passed + 1))
 	else
 		printf '  FAILED: %s (%s)\n' "$1" "$2"
 		failed=$((failed + 1))
@@ -162,5 +164,9 @@ objects tracefs_inode_cache > "$tmp/after"
 check 'looking at the events made inodes' "[ \$(cat $tmp/during) -ge \$((\$(cat $tmp/before) + 400)) ]"
 check 'none of them is left' "[ \$(cat $tmp/after) -le \$((\$(cat $tmp/before) + 2)) ]"
 
-say "$failed steps went wrong."
+if [ $failed = 0 ]; then
+	say "All $passed steps passed."
+else
+	say "$failed of $((passed + failed)) steps failed."
+fi
 exit $((failed != 0))

@@ -143,15 +143,28 @@ def tree_files(path, *under):
 
 
 def packaged(base):
-    """The unpacked source of the base's package."""
+    """The unpacked source of the base's package, of which a newer one is looked for once
+    a day: a link to it, with the time of the look, tells."""
     src = cache() / "src"
+    link = src / f".newest-{base.conf['package']}"
+    if looked_for(link):
+        return link.resolve()
     with lock(cache() / "locks/src.lock",
               "waiting for another run that fetches kernel source"):
+        if looked_for(link):
+            return link.resolve()
         for leftover in src.glob(".new-*"):
             shutil.rmtree(leftover, ignore_errors=True)
-        if "suites" in base.conf:
-            return from_newer_suite(base, src)
-        return from_machine(base, src)
+        if link.exists():
+            say(f"looking for a newer {base.conf['package']}, as once a day")
+        tree = (from_newer_suite if "suites" in base.conf else from_machine)(base, src)
+        link.unlink(missing_ok=True)
+        link.symlink_to(tree.name)
+        return tree
+
+
+def looked_for(link):
+    return link.exists() and time.time() - link.lstat().st_mtime < DAY
 
 
 def from_machine(base, src):
@@ -178,18 +191,15 @@ def from_newer_suite(base, src):
     pattern = base.conf["package"]
     state = cache() / f"apt-{base.name}"
     options = private_apt(state, base.conf["suites"].split())
-    stamp = state / "updated"
-    if not stamp.exists() or time.time() - stamp.stat().st_mtime > DAY:
-        # Suites that do not exist make apt fail although the others were read.
-        subprocess.run(["apt-get", *options, "update"], capture_output=True,
-                       stdin=subprocess.DEVNULL, check=False)
+    # Suites that do not exist make apt fail although the others were read.
+    subprocess.run(["apt-get", *options, "update"], capture_output=True,
+                   stdin=subprocess.DEVNULL, check=False)
     names = run(["apt-cache", *options, "pkgnames", pattern.split("*")[0]],
                 "apt-cache").split()
     names = [name for name in names
              if re.fullmatch(re.escape(pattern).replace(r"\*", r"\d+"), name)]
     if not names:
         return earlier(pattern, src, "try again when the mirror is reachable")
-    stamp.touch()
     newest = max(names, key=lambda name: version_number(name.split("-")[-1]))
     return download(newest, offered(newest, options), options, src)
 

@@ -370,6 +370,30 @@ class Packages(ToolsTest):
             self.assertEqual(source.packaged(self.base()).name,
                              "linux-source-toy-1-0123")
 
+    def test_source_that_is_there_is_used_at_once(self):
+        """No lock, no apt and no word; once a day a look for a newer one, with a line."""
+        first = toy_tree(self.src / "linux-source-toy-1-0123")
+        self.program("apt-get", f"echo x >> {self.top}/asked; exit 100")
+        asked = self.top / "asked"
+        with self.with_programs(), mock.patch.object(source, "say") as said:
+            self.assertEqual(source.packaged(self.base()), first)
+            self.assertTrue(asked.exists())
+            asked.unlink()
+            said.reset_mock()
+            with common.lock(self.top / "cache/locks/src.lock", "waiting"):
+                self.assertEqual(source.packaged(self.base()), first)
+            self.assertFalse(asked.exists())
+            self.assertEqual(said.call_args_list, [])
+            link = self.src / ".newest-linux-source-toy"
+            second = toy_tree(self.src / "linux-source-toy-2-0123")
+            os.utime(link, (1, 1), follow_symlinks=False)
+            self.assertEqual(source.packaged(self.base()), second)
+            self.assertTrue(asked.exists())
+            self.assertIn("looking for a newer linux-source-toy, as once a day",
+                          str(said.call_args_list))
+            shutil.rmtree(second)
+            self.assertEqual(source.packaged(self.base()), first)
+
     def test_newer_suite_out_of_reach(self):
         """One line, and the suites that need it are skipped, not failed."""
         self.program("apt-get", "case \"$*\" in *indextargets*) "
@@ -723,6 +747,23 @@ class Switches(ToolsTest):
                             ("ends_cleanly", ["faults-debug"]), ("nothing", [])):
             args.case = case
             self.assertEqual(test.Suites.with_case(suites, names), found, case)
+
+    def test_help_is_whole(self):
+        done = subprocess.run(["make", "-C", common.REPO, "--no-print-directory", "help"],
+                              env=self.env, capture_output=True, text=True, check=True)
+        head = (common.REPO / "Makefile").read_text().split("\n\n")[0]
+        for line in head.split("\n#\n", 1)[1].splitlines():
+            self.assertIn(line.lstrip("# "), done.stdout)
+
+    def test_end_of_the_demonstration(self):
+        text = (DEV / "demo.sh").read_text()
+        checks = text[text.index("say()"):text.index("# Objects of")] + "failed=0 passed=0\n"
+        for steps, said in (("check a true; check b true", "# All 2 steps passed."),
+                            ("check a true; check b false", "# 1 of 2 steps failed.")):
+            done = subprocess.run(["sh", "-c", checks + steps + "\n" + text[text.rindex("if ["):]],
+                                  capture_output=True, text=True, check=False)
+            self.assertEqual(done.stdout.splitlines()[-1], said)
+            self.assertEqual(done.returncode, "failed" in said)
 
     def test_variable_that_there_is_not(self):
         for words in (["run", "DBUG=1"], ["clean", "KERNLE=stock"]):
