@@ -36,6 +36,7 @@ VARIABLES = ("CMD", "KERNEL", "CONFIG", "BASE", "KSRC", "SMP", "MEM", "ACCEL", "
              "ONLY", "CASE", "PROFILE", "MINUTES", "SECONDS", "SEED", "INPUT", "RESULTS")
 # ... and NAME=1 is --name.
 FLAGS = ("DEBUG", "ICOUNT", "COMPILE", "SHORT", "FORCE")
+INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Failure(Exception):
@@ -144,6 +145,43 @@ def run(command, failure, **kwargs):
     if done.returncode:
         raise Failure(f"{failure}: {last_line(done.stderr or done.stdout)}")
     return done.stdout
+
+
+@contextlib.contextmanager
+def uninterrupted():
+    """What would interrupt the block does so at its end."""
+    came = []
+    before = {number: signal.signal(number, lambda *_: came.append(True))
+              for number in INTERRUPTS if signal.getsignal(number) != signal.SIG_IGN}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if came:
+        raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def started(command, **kwargs):
+    """A program whose output is read meanwhile. If that is interrupted it ends, with all
+    that it has started."""
+    with contextlib.ExitStack() as stack:
+        process = None
+        try:
+            with uninterrupted():
+                process = stack.enter_context(subprocess.Popen(
+                    [str(word) for word in command], stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                    errors="replace", start_new_session=True, **kwargs))
+            yield process
+        except BaseException:
+            if process:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGTERM)
+                # It waits for its own children only; all of them hold this pipe.
+                process.stdout.read()
+            raise
 
 
 def identity():
@@ -289,8 +327,10 @@ def minutes(seconds):
 
 def main(function):
     """Runs a tool's main: failures are one line, never a traceback."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)
+    for number in INTERRUPTS:
+        # Under nohup one of them is ignored.
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
     try:
         status = function()
         sys.stdout.flush()

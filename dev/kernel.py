@@ -12,8 +12,6 @@ import hashlib
 import os
 import re
 import shutil
-import signal
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -21,7 +19,7 @@ from pathlib import Path
 import source as kernel_source
 from common import (BUILD_PROGRAMS, LOGS, REPO, Failure, Parser, cache, clean_env,
                     identity, lock, main, need, new_directory, one_of, progress_line,
-                    run, say, write_file)
+                    run, say, started, write_file)
 
 MAINTAINERS = "MAINTAINERS"
 # Laid over the kernel's own files, at the same paths.
@@ -436,24 +434,16 @@ def compile_kernel(kernel, env, held, *targets):
     complaints = []
     # The lock goes to make as well: while an orphaned make still runs, no
     # other run may build in the same tree.
-    with open(log, "w", encoding="utf-8") as file, subprocess.Popen(
-            kernel.make(*targets), env=env, stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            errors="replace", start_new_session=True,
-            pass_fds=[held.fileno()]) as make:
-        try:
-            count = 0
-            for line in make.stdout:
-                file.write(line)
-                count += bool(re.match(r"  (CC|AS|AR|LD) ", line))
-                if COMPLAINT.search(line):
-                    complaints.append(line.rstrip())
-                progress_line.show(
-                    f"building {kernel.name}: {count}{expected} objects, "
-                    + " ".join(line.split()))
-        except BaseException:
-            os.killpg(make.pid, signal.SIGTERM)
-            raise
+    with open(log, "w", encoding="utf-8") as file, \
+            started(kernel.make(*targets), env=env, pass_fds=[held.fileno()]) as make:
+        count = 0
+        for line in make.stdout:
+            file.write(line)
+            count += bool(re.match(r"  (CC|AS|AR|LD) ", line))
+            if COMPLAINT.search(line):
+                complaints.append(line.rstrip())
+            progress_line.show(f"building {kernel.name}: {count}{expected} objects, "
+                               + " ".join(line.split()))
     progress_line.clear()
     for line in complaints[:30]:
         say(line)

@@ -10,7 +10,6 @@ import multiprocessing.connection
 import os
 import re
 import shutil
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -21,7 +20,7 @@ import ktap
 import source as kernel_source
 from common import (LOGS, POLICY_PROGRAMS, REPO, TEST_PROGRAMS, Failure, Parser,
                     clean_env, main, minutes, need, progress_line, run, say, some_of,
-                    write_file)
+                    started, write_file)
 from kernel import Kernel, content_and_mode
 
 FTRACE = "tools/testing/selftests/ftrace"
@@ -440,16 +439,14 @@ def run_kunit_py(kernel, *words):
                f"--build_dir={kernel.out}", "--raw_output", *words]
     with kernel.locked_tree():
         kernel.prepare()
-        done = subprocess.run(command, cwd=kernel.tree / "src", check=False,
-                              env=kernel.build_env(),
-                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, text=True, errors="replace")
+        with started(command, cwd=kernel.tree / "src", env=kernel.build_env()) as process:
+            text = process.stdout.read()
     log = LOGS / f"kunit.py-{kernel.config}.log"
-    write_file(log, done.stdout.encode())
-    if "Building KUnit Kernel ...\n" not in done.stdout or \
-            re.search(r": error: |\*\*\* \[", done.stdout):
+    write_file(log, text.encode())
+    if "Building KUnit Kernel ...\n" not in text or \
+            re.search(r": error: |\*\*\* \[", text):
         raise Failure(f"it does not build, see {log}")
-    return done.stdout
+    return text
 
 
 def check_log(report, guest, kernel):

@@ -55,7 +55,8 @@ allnoconfig:
 	@grep -v '^$(LOSE)=' $(KCONFIG_ALLCONFIG) > $(OUT)/.config
 bzImage:
 	@echo '  CC      toy.o'
-	@if [ -e hold ]; then touch $(OUT)/holding; sleep 60; fi
+	@if [ -e hold ]; then trap 'sleep 1; touch $(OUT)/ended; exit 1' TERM; \
+		touch $(OUT)/holding; sleep 60 & wait; fi
 	@if [ -e broken ]; then echo 'toy.c:1: error: broken' >&2; exit 1; fi
 	@echo built >> $(OUT)/builds
 	@mkdir -p $(OUT)/arch/x86/boot
@@ -194,13 +195,32 @@ class Builds(ToolsTest):
             self.wait_for("trees/*/out/holding", build)
             build.send_signal(number)
             self.assertEqual(self.finish(build)[0], 130)
+            # All of them have ended, also one that is slow to do so.
+            out = next((self.top / "cache/trees").glob("*/out"))
+            self.assertTrue((out / "ended").exists())
             running = subprocess.run(["pgrep", "-f", f"O={self.top}"],
                                      check=False, capture_output=True)
             self.assertEqual(running.stdout, b"")
-            for file in (self.top / "cache/trees").glob("*/out/holding"):
-                file.unlink()
+            (out / "holding").unlink()
+            (out / "ended").unlink()
         (self.tree / "hold").unlink()
         self.assertEqual(self.finish(self.build())[0], 0)
+
+    def test_interrupted_while_it_starts(self):
+        """What comes before the program is known ends it all the same."""
+        popen = subprocess.Popen
+
+        def slow(*args, **kwargs):
+            process = popen(*args, **kwargs)
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.1)
+            return process
+        with mock.patch.object(subprocess, "Popen", slow), self.assertRaises(KeyboardInterrupt):
+            with common.started(["sh", "-c", f"sleep 60; : {self.top}"]):
+                self.fail("it goes on")
+        running = subprocess.run(["pgrep", "-f", f"sleep 60; : {self.top}"], check=False,
+                                 capture_output=True)
+        self.assertEqual(running.stdout, b"")
 
     def test_two_builds_at_once_build_once(self):
         builds = [self.build() for _ in range(3)]
@@ -214,9 +234,9 @@ class Builds(ToolsTest):
         first = self.build()
         self.wait_for("trees/*/out/holding", first)
         second = self.build()
-        time.sleep(1.5)
+        self.assertIn("waiting for another run", second.stderr.readline())
         second.send_signal(signal.SIGINT)
-        self.assertIn("waiting for another run", self.finish(second)[2])
+        self.assertEqual(self.finish(second)[0], 130)
         first.send_signal(signal.SIGINT)
         self.finish(first)
 
@@ -706,6 +726,7 @@ class Switches(ToolsTest):
                 ("model", {"ONLY": "foo"}, "ONLY=foo is nothing"),
                 ("mutants", {"ONLY": "foo"}, "ONLY=foo is nothing"),
                 ("coverage", {"RESULTS": "x"}, "RESULTS=x is nothing"),
+                ("test_tools", {"ONLY": "Builds,foo"}, "ONLY=Builds,foo: there is no such test"),
                 ("test_tools", {"DEBUG": "1"}, "DEBUG=1 is nothing that test_tools.py takes"),
                 ("kernel", {"CONFIG": "series"}, "CONFIG=series is not known")):
             with self.subTest(f"{tool} {env}"):
@@ -1842,6 +1863,10 @@ def command_line():
     parser.add_argument("-v", "--verbose", action="store_true", help="name each")
     args = parser.parse_args()
     only = args.only.split(",") if args.only else None
+    loader = unittest.TestLoader()
+    loader.loadTestsFromNames(only or (), sys.modules[__name__])
+    if loader.errors:
+        parser.error(f"ONLY={args.only}: there is no such test")
     return not unittest.main(defaultTest=only, argv=sys.argv[:1], buffer=True, exit=False,
                              verbosity=1 + args.verbose).result.wasSuccessful()
 
