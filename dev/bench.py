@@ -19,6 +19,7 @@ import sys
 
 import guest as guests
 import kernel as kernel_build
+import source as kernel_source
 from common import (BUILD, LOGS, PLOT_PROGRAMS, REPO, Failure, Parser, clean_env,
                     last_line, main, need, one_of, run, write_file)
 from kernel import KERNELS, Kernel, content_and_mode
@@ -397,10 +398,11 @@ def command_line():
     args = parser.parse_args()
     if args.kernel and args.profile is None:
         raise Failure("KERNEL= goes with PROFILE= only: the others measure both", 2)
-    if args.check:
-        return check(args)
     if args.profile is not None:
         return profile(args)
+    kernel_source.needs_stock(args.ksrc, "make bench")
+    if args.check:
+        return check(args)
     figures = measure_all(args)
     print(report(figures), end="")
     write_results(figures, BENCH if args.record else BUILD / "bench", args.base)

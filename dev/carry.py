@@ -6,6 +6,7 @@ overlay puts our files into a kernel's tree (KSRC), fitted to its version. deb m
 Debian package of a small kernel with them, by the kernel's own bindeb-pkg.
 """
 
+import hashlib
 import re
 import shutil
 import subprocess
@@ -15,12 +16,16 @@ from pathlib import Path
 
 import kernel as kernel_build
 import source as kernel_source
-from common import (BUILD, REPO, Failure, Parser, identity, main, need, run, write_file)
+from common import (BUILD, REPO, Failure, Parser, identity, main, need, new_directory, run,
+                    write_file)
 
 DEB_PROGRAMS = {"dpkg-buildpackage": "dpkg-dev", "dh_testdir": "debhelper",
                 "depmod": "kmod", "cpio": "cpio"}
 # What a stock fs/tracefs may consist of.
 STOCK_FILES = {"Makefile", "event_inode.c", "inode.c", "internal.h"}
+# What overlay leaves in a tree for the next one: stock/, the files as they were, and in
+# files what it wrote, as sha256sum has it. The kernel's .gitignore has names with a dot.
+RECORD = ".eventfs-overlay"
 
 
 def touched_by_patches(source):
@@ -32,12 +37,30 @@ def touched_by_patches(source):
             "Makefile"}
 
 
-def stock_of(source, scratch):
-    """The source as it was before anybody changed it: as in git's HEAD. Without git
-    there is only the tree itself."""
-    if not (source.path / ".git").exists():
+def names_of_interest(source):
+    """The files that overlay writes, or looks at to do so"""
+    return touched_by_patches(source) | {
+        "fs/tracefs/event_inode.c", *kernel_source.tree_files(REPO, *kernel_build.OVERLAY)}
+
+
+def stock_of(source, names, scratch):
+    """The source as it was before anybody changed it: as in git's HEAD, or as an earlier
+    overlay has kept it. Without either there is only the tree itself."""
+    if (source.path / ".git").exists():
+        copy_head(source, names, scratch)
+        head = kernel_source.Source(scratch, source.base, fixed=False)
+        if not head.ours:
+            return head
+    if not source.ours:
         return source
-    names = touched_by_patches(source)
+    if not (source.path / RECORD / "files").exists():
+        raise Failure(f"{source.path} has this eventfs, and not by make overlay: the tools "
+                      "take it as it is; to have it replaced, give a stock tree")
+    return kernel_source.Source(source.path / RECORD / "stock", source.base, fixed=False)
+
+
+def copy_head(source, names, scratch):
+    """What git's HEAD has of the files"""
     git = ["git", "-c", "safe.directory=*", "-C", source.path]
     there = run([*git, "ls-tree", "-r", "--name-only", "HEAD", "--", *names],
                 f"{source.path} has no commit").split()
@@ -47,11 +70,41 @@ def stock_of(source, scratch):
         if done.returncode:
             raise Failure(f"{source.path}: git show of {name} failed")
         write_file(scratch / name, done.stdout)
-    return kernel_source.Source(scratch, source.base, fixed=False)
 
 
-def changed_file(source, names):
+def laid_before(source):
+    """Name -> digest of what an earlier overlay wrote, if that is what the tree has"""
+    record = source.path / RECORD / "files"
+    if not source.ours or not record.exists():
+        return {}
+    return {name: digest for digest, name in (
+        line.split("  ", 1) for line in record.read_text(encoding="utf-8").splitlines())}
+
+
+def keep_record(source, stock, names, files):
+    """Before the files are written: with what was there before"""
+    with new_directory(source.path / RECORD) as record:
+        for name in sorted(names):
+            if (stock.path / name).is_file():
+                write_file(record / "stock" / name,
+                           *kernel_build.content_and_mode(stock.path / name))
+        write_file(record / "files", "".join(
+            f"{digest_of(content)}  {name}\n" for name, (content, _) in sorted(files.items())
+        ).encode())
+
+
+def digest_of(content):
+    return hashlib.sha256(content).hexdigest()
+
+
+def changed_file(source, laid, files):
     """One that somebody changed, if that can be seen, or None."""
+    if laid:
+        return next((name for name, digest in laid.items()
+                     if not (source.path / name).is_file() or
+                     digest_of((source.path / name).read_bytes()) != digest
+                     and not same(source.path / name, files.get(name))), None)
+    names = touched_by_patches(source)
     if (source.path / ".git").exists():
         said = run(["git", "-c", "safe.directory=*", "-C", source.path, "status",
                     "--porcelain", "--", "fs/tracefs", *sorted(names)], "git status")
@@ -70,22 +123,32 @@ def overlay(args):
     if not args.ksrc:
         raise Failure("make overlay needs KSRC=, the kernel's tree to put the files into")
     source = kernel_source.own_tree(Path(args.ksrc))
-    changed = changed_file(source, touched_by_patches(source))
+    laid = laid_before(source)
+    names = names_of_interest(source) | set(laid)
     with tempfile.TemporaryDirectory(prefix="eventfs-stock-") as scratch:
+        stock = stock_of(source, names, Path(scratch))
         try:
-            files = kernel_build.our_files(stock_of(source, Path(scratch)))
+            files = kernel_build.our_files(stock)
         except Failure as failure:
+            changed = changed_file(source, laid, {})
             if not changed:
                 raise
             raise Failure(f"{source.path} is not stock, it has {changed}: unpack it again, "
                           "or take a tree with git, whose HEAD is stock") from failure
-    new = [name for name, file in files.items() if not same(source.path / name, file)]
-    if not new:
-        print(f"{source.path} has our {len(files)} files already")
-        return 0
-    if changed and not args.force:
-        raise Failure(f"{source.path}: {changed} was changed; look at it, and say FORCE=1 "
-                      "to write over it")
+        changed = changed_file(source, laid, files)
+        new = [name for name, file in files.items() if not same(source.path / name, file)]
+        gone = sorted(set(laid) - set(files))
+        if not new and not gone:
+            print(f"{source.path} has our {len(files)} files already")
+            return 0
+        if changed and not args.force:
+            raise Failure(f"{source.path}: {changed} was changed; look at it, and say FORCE=1 "
+                          "to write over it")
+        keep_record(source, stock, names, files)
+        for name in gone:
+            (source.path / name).unlink(missing_ok=True)
+            if (stock.path / name).is_file():
+                write_file(source.path / name, *kernel_build.content_and_mode(stock.path / name))
     for name in new:
         write_file(source.path / name, *files[name])
     fitted = f", fitted to it by {source.base.patch.relative_to(REPO)}" \

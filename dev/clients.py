@@ -20,6 +20,7 @@ import sys
 import bench
 import guest as guests
 import kernel as kernel_build
+import source as kernel_source
 import test
 from common import (BUILD, LOGS, REPO, Failure, Parser, clean_env, main, need, one_of,
                     progress_line, run, say, write_file)
@@ -384,6 +385,7 @@ def command_line():
         if not re.fullmatch(r"[\w.*?\[\]-]+", glob) or not fnmatch.filter(names, glob):
             raise Failure(f"CASE={args.case}: {glob} is not a name such as {names[0]}, or a "
                           "glob that some of them match, such as 'perf.*'", 2)
+    kernel_source.needs_stock(args.ksrc, "make clients")
     clients = Clients(args, args.base)
     status = test.run_suites(clients.plan(), args, first=clients.install)
     clients.finish()

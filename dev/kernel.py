@@ -92,6 +92,8 @@ class Kernel:
     def __init__(self, kernel="eventfs", config="release", base="v6.12", ksrc=None):
         if not ksrc and kernel != "stock" and kernel_source.Base(base).stock_only:
             raise Failure(f"BASE={base} is there to compare with: KERNEL=stock", 2)
+        if kernel == "stock":
+            kernel_source.needs_stock(ksrc, "KERNEL=stock")
         need({name: package for name, package in BUILD_PROGRAMS.items()
               if name != "ccache" or os.geteuid() == 0} | PROGRAMS.get(config, {}))
         self.source = kernel_source.find(base, ksrc)
@@ -104,7 +106,7 @@ class Kernel:
         if self.cc != "gcc":
             need({self.cc: self.cc})
         self.compiler = run([self.cc, "--version"], self.cc).splitlines()[0]
-        self.overlay = {} if kernel == "stock" else our_files(self.source)
+        self.overlay = {} if kernel == "stock" else overlay_of(self.source)
         if self.overlay:
             content, mode = self.overlay[MAKEFILE]
             extra = EXTRA_LINES.get(config, "")
@@ -270,9 +272,20 @@ def content_and_mode(path):
     return path.read_bytes(), 0o755 if os.access(path, os.X_OK) else 0o644
 
 
+def overlay_of(source):
+    """Path -> content and mode of what is built instead of the stock files. A tree that
+    has our files is taken as it is; they may have been edited there."""
+    if not source.ours:
+        return our_files(source)
+    return {name: content_and_mode(source.path / name)
+            for name in kernel_source.tree_files(source.path, "fs/tracefs")}
+
+
 def our_files(source):
     """Path -> content and mode: our files, then edits of files that upstream
     owns, then what fits all of it to the base."""
+    if source.ours:
+        kernel_source.needs_stock(source.path, "the series")
     files = {name: content_and_mode(REPO / name)
              for name in kernel_source.tree_files(REPO, *OVERLAY)}
     if "fs/tracefs/event_inode.c" not in files:

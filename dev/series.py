@@ -497,6 +497,7 @@ def apply_series(git, base, series, to):
 
 
 def load(args):
+    kernel_source.needs_stock(args.ksrc, "make series")
     return Series(kernel_source.find(args.base, args.ksrc))
 
 

@@ -131,6 +131,7 @@ def command_line():
     args = parser.parse_args()
     some_of([path.stem for path in sorted(patch_series.STEPS.glob("[0-9]*.txt"))],
             args.only, "patch")
+    kernel_source.needs_stock(args.ksrc, "make series-check")
     series = patch_series.Series(kernel_source.find(args.base, args.ksrc))
     if args.compile:
         with State(args, "check", series.last).locked_tree():

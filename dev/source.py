@@ -96,6 +96,12 @@ def has_ours(path):
     return file.is_file() and b"eventfs_node_cache" in file.read_bytes()
 
 
+def needs_stock(ksrc, what):
+    """Ends what our own tree of the user's is of no use for."""
+    if ksrc and has_ours(Path(ksrc).expanduser()):
+        raise Failure(f"KSRC={ksrc} has this eventfs already: {what} needs a stock tree", 2)
+
+
 def usable(path):
     """The type of --ksrc"""
     own_tree(Path(path))

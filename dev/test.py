@@ -353,6 +353,8 @@ class Suites:
             check_log(report, guest, kernel)
         # The programs do all of it, in threads too; leaks are looked for there.
         tests = our_tests(self.args) if shell else []
+        if not programs and not tests:
+            raise Failure(f"there are no selftests in {root(self.args)}")
         if tests:
             guest = self.guest("selftests", kernel, machine, kmemleak=False)
             self.run_and_compare(report, guest, kernel, tests)
@@ -462,8 +464,8 @@ def upstream_tests(kernel):
     """The tests of the folders we run, as paths below test.d."""
     tests = []
     for folder in kernel.base.conf.get("ftracetest", FOLDERS).split():
-        for root in (kernel.source.path, REPO):
-            top = root / FTRACE / "test.d"
+        for place in (kernel.source.path, *(() if kernel.source.ours else (REPO,))):
+            top = place / FTRACE / "test.d"
             tests += [str(path.relative_to(top))
                       for path in (top / folder).rglob("*.tc")]
     return sorted(set(tests))
@@ -550,6 +552,8 @@ def read_record(kernel):
 def copy_selftests(kernel, to):
     """ftracetest and its tests, with ours laid over."""
     shutil.copytree(kernel.source.path / FTRACE, to)
+    if kernel.source.ours:
+        return
     for name in kernel_source.tree_files(REPO, FTRACE):
         write_file(to / os.path.relpath(name, FTRACE),
                    *content_and_mode(REPO / name))
@@ -653,7 +657,7 @@ def plan(ours, args):
     """The suites in order, by name. Those of "make test" are the first base's;
     --all adds what takes longer."""
     result = ours.plan()
-    if args.all:
+    if args.all and root(args) == REPO:
         result["ftrace-stock"] = ours.ftrace_stock
     if args.all and not args.ksrc and args.base != "mainline":
         mainline = Suites(args, "mainline")
@@ -717,6 +721,7 @@ def command_line():
     if args.record_stock:
         if args.all or args.case or args.only or args.results:
             raise Failure("make record-stock runs all there is: leave out CASE, ONLY, RESULTS", 2)
+        kernel_source.needs_stock(args.ksrc, "make record-stock")
         return record_stock(ours)
     suites = plan(ours, args)
     if args.case:

@@ -67,6 +67,10 @@ mrproper:
 """
 
 
+# By which the tools know a tree that has our files
+OURS_TOO = "static struct kmem_cache *eventfs_node_cache;\n"
+
+
 def toy_tree(path, version="6.12"):
     numbers = version.split(".")
     (path / "fs/tracefs").mkdir(parents=True)
@@ -285,6 +289,54 @@ class OwnTrees(ToolsTest):
         before = snapshot(self.tree)
         self.assertEqual(self.finish(self.build())[0], 0)
         self.assertEqual(snapshot(self.tree), before)
+
+    def with_ours(self):
+        """A tree that has our files, edited"""
+        for name, text in (("event_inode.c", OURS_TOO + "edited\n"), ("Makefile", "obj-y :=\n"),
+                           ("Kconfig", "config EVENTFS_KUNIT_TEST\n")):
+            (self.tree / "fs/tracefs" / name).write_text(text)
+
+    def test_tree_with_our_files_is_taken_as_it_is(self):
+        self.with_ours()
+        before = snapshot(self.tree)
+        status, tree, err = self.finish(self.start(DEV / "kernel.py", "--tree", "--ksrc", self.tree))
+        self.assertEqual(status, 0, err)
+        self.assertEqual((Path(tree) / "fs/tracefs/event_inode.c").read_text(),
+                         OURS_TOO + "edited\n")
+        self.assertEqual((Path(tree) / "fs/tracefs/Makefile").read_text(),
+                         "obj-y :=\n" + kernel.LINE_NUMBERS)
+        self.assertFalse((Path(tree) / "Documentation").exists())
+        status, image, err = self.finish(self.start(DEV / "kernel.py", "--ksrc", self.tree))
+        self.assertEqual(status, 0, err)
+        self.assertEqual(Path(image).read_text(), OURS_TOO + "edited\n")
+        self.assertEqual(snapshot(self.tree), before)
+        self.assertIn("CONFIG_EVENTFS_KUNIT_TEST",
+                      kernel.Kernel(ksrc=str(self.tree)).options())
+        (self.tree / "fs/tracefs/event_inode.c").write_text(OURS_TOO + "again\n")
+        _, image, _ = self.finish(self.start(DEV / "kernel.py", "--ksrc", self.tree))
+        self.assertEqual(Path(image).read_text(), OURS_TOO + "again\n")
+
+    def test_its_own_tests_are_run(self):
+        self.with_ours()
+        shell = self.tree / test.FTRACE / "test.d/eventfs"
+        for path in (shell / "mine.tc", self.tree / test.FTRACE / "ftracetest"):
+            common.write_file(path, b"")
+        args = types.SimpleNamespace(ksrc=str(self.tree), case=None)
+        self.assertEqual(test.our_tests(args), ["eventfs/mine.tc"])
+        toy = types.SimpleNamespace(source=source.find(None, self.tree))
+        test.copy_selftests(toy, self.top / "copy")
+        self.assertEqual([path.name for path in (self.top / "copy/test.d/eventfs").iterdir()],
+                         ["mine.tc"])
+
+    def test_what_needs_a_stock_tree(self):
+        self.with_ours()
+        for tool, words in (("guest", ["--kernel=stock"]), ("bench", []), ("clients", []),
+                            ("bench", ["--check"]), ("series", []), ("series_check", []),
+                            ("test", ["--record-stock"])):
+            with self.subTest(tool):
+                err = self.fails(self.start(DEV / f"{tool}.py", "--ksrc", self.tree, *words),
+                                 "KSRC=.*toy has this eventfs already: .* needs a stock tree")
+                self.assertEqual(len(err.splitlines()), 1)
 
     def test_unsupported_version(self):
         self.tree = toy_tree(self.top / "old", "6.11")
@@ -1647,6 +1699,62 @@ class Overlaid(ToolsTest):
             carry.overlay(args)
         self.assertRegex(printed.call_args_list[0][0][0], "wrote 1 of 1 files, fitted to it")
         self.assertRegex(printed.call_args_list[1][0][0], "has our 1 files already")
+
+    def laid(self, **files):
+        """make overlay of these files, which then are ours; what it said"""
+        files = {f"fs/tracefs/{name}.c": (text.encode(), 0o644) for name, text in files.items()}
+        args = types.SimpleNamespace(ksrc=str(self.tree), force=False)
+
+        def our_files(stock):
+            self.assertEqual((stock.path / "fs/tracefs/event_inode.c").read_text(), "stock\n")
+            return files
+        with mock.patch.object(kernel, "our_files", our_files), \
+                mock.patch("builtins.print") as said:
+            carry.overlay(args)
+        return said.call_args[0][0]
+
+    def test_overlay_again(self):
+        """It is brought up to date, also with what is no longer ours; what somebody
+        changed is left."""
+        ours = OURS_TOO + "one\n"
+        (self.tree / "fs/tracefs/inode.c").write_text("stock inode\n")
+        self.assertRegex(self.laid(event_inode=ours, inode="x\n", new="y\n"), "wrote 3 of 3")
+        self.assertEqual(self.finish(subprocess.Popen(
+            ["sha256sum", "-c", ".eventfs-overlay/files"], cwd=self.tree, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE))[0], 0)
+        before = snapshot(self.tree)
+        self.assertRegex(self.laid(event_inode=ours, inode="x\n", new="y\n"),
+                         "has our 3 files already")
+        self.assertEqual(snapshot(self.tree), before)
+        self.assertRegex(self.laid(event_inode=ours + "two\n"), "wrote 1 of 1")
+        path = self.tree / "fs/tracefs"
+        self.assertEqual((path / "event_inode.c").read_text(), ours + "two\n")
+        self.assertEqual((path / "inode.c").read_text(), "stock inode\n")
+        self.assertFalse((path / "new.c").exists())
+        (path / "event_inode.c").write_text(ours + "mine\n")
+        with self.assertRaisesRegex(common.Failure, "fs/tracefs/event_inode.c was changed"):
+            self.laid(event_inode=ours + "three\n")
+        self.assertEqual((path / "event_inode.c").read_text(), ours + "mine\n")
+
+    def test_overlay_again_with_git(self):
+        git = ["git", "-C", str(self.tree), "-c", "user.name=a", "-c", "user.email=b"]
+        for words in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "base"]):
+            subprocess.run([*git, *words], check=True)
+        for number in range(2):
+            self.assertRegex(self.laid(event_inode=f"{OURS_TOO}{number}\n"), "wrote 1 of 1")
+        for words in (["add", "-A"], ["commit", "-qm", "ours"]):
+            subprocess.run([*git, *words], check=True)
+        self.assertRegex(self.laid(event_inode=OURS_TOO + "2\n"), "wrote 1 of 1")
+        # Stock again: what was kept is of no use.
+        subprocess.run([*git, "checkout", "-q", "HEAD~", "."], check=True)
+        subprocess.run([*git, "commit", "-qm", "stock"], check=True)
+        self.assertRegex(self.laid(event_inode=OURS_TOO + "3\n"), "wrote 1 of 1")
+
+    def test_tree_that_has_the_series(self):
+        (self.tree / "fs/tracefs/event_inode.c").write_text(OURS_TOO)
+        before = snapshot(self.tree)
+        self.fails(self.overlay(), "has this eventfs, and not by make overlay")
+        self.assertEqual(snapshot(self.tree), before)
 
     def test_overlaid_without_git(self):
         (self.tree / "fs/tracefs/Kconfig").write_text("ours\n")
