@@ -275,7 +275,9 @@ def write_file(path, content, mode=0o644):
 def say(line):
     """A line for the user, apart from the results on standard output."""
     progress_line.clear()
-    print(line, file=sys.stderr, flush=True)
+    # Another process may have one as well.
+    start = "\r\033[K" if sys.stderr.isatty() else ""
+    print(f"{start}{line}", file=sys.stderr, flush=True)
 
 
 class ProgressLine:

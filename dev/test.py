@@ -6,6 +6,7 @@ the same in a directory: results.ktap, results.xml for what reads JUnit, logs/."
 
 import fnmatch
 import functools
+import math
 import multiprocessing.connection
 import os
 import re
@@ -18,11 +19,12 @@ import guest as guests
 import kernel as kernel_build
 import ktap
 import source as kernel_source
-from common import (LOGS, POLICY_PROGRAMS, REPO, TEST_PROGRAMS, Failure, Parser,
+from common import (BUILD, LOGS, POLICY_PROGRAMS, REPO, TEST_PROGRAMS, Failure, Parser,
                     clean_env, main, minutes, need, progress_line, run, say, some_of,
                     started, write_file)
 from kernel import Kernel, content_and_mode
 
+TIMES = BUILD / "suite-times"
 FTRACE = "tools/testing/selftests/ftrace"
 RACES = "tools/testing/selftests/filesystems/eventfs"
 KUNIT = "fs/tracefs/tests/eventfs_kunit.c"
@@ -153,6 +155,7 @@ class Sender(Report):
         self.pipe.send((name, outcome, note, self.seconds()))
 
     def send_all(self, run):
+        progress_line.show = self.pipe.send
         try:
             run(self)
         except Failure as failure:
@@ -170,6 +173,10 @@ class SideBySide:
         self.lanes = lanes
         self.running = {}
         self.found = {name: [] for name in suites}
+        # What each does now; when it began; seconds that each took, now and before
+        self.doing, self.began, self.took = {}, {}, {}
+        self.before = read_times()
+        progress_line.start()
 
     def start(self):
         fork = multiprocessing.get_context("fork")
@@ -181,20 +188,41 @@ class SideBySide:
             process.start()
             theirs.close()
             self.running[ours] = name, process
+            self.began[name] = time.monotonic()
 
     def receive(self):
-        """Waits until one of those that run has said something, or ended."""
-        for pipe in multiprocessing.connection.wait(list(self.running)):
+        """Waits until one of those that run has said something, or ended, or a second."""
+        for pipe in multiprocessing.connection.wait(list(self.running), 1):
             name, process = self.running[pipe]
             try:
-                self.found[name].append(pipe.recv())
+                found = pipe.recv()
+                if isinstance(found, str):
+                    self.doing[name] = found
+                else:
+                    self.found[name].append(found)
             except EOFError:
                 del self.running[pipe]
                 pipe.close()
                 process.join()
                 if process.exitcode:
                     self.found[name].append(Failure(f"status {process.exitcode}"))
+                else:
+                    self.took[name] = time.monotonic() - self.began[name]
                 self.start()
+        progress_line.show(self.progress())
+
+    def progress(self):
+        """How many are done, what the others do, and how long it was the last time"""
+        running = [name for name, _ in self.running.values()]
+        now = time.monotonic()
+        left = [max(self.before.get(name, math.nan) - now + self.began.get(name, now), 0)
+                for name in (*running, *(name for name, _ in self.waiting))]
+        # As long as the longest, and as all of them side by side
+        most = max(sum(left) / self.lanes, *left) if left else 0
+        guess = "" if math.isnan(most) else f", about {math.ceil(most / 60)} minutes left"
+        done = len(self.found) - len(left)
+        return f"{done} of {len(self.found)} suites{guess}; " + ", ".join(
+            f"{name} ({self.doing[name]})" if name in self.doing else name for name in running)
 
     def suite(self, name, report):
         """Reports what one finds, as it comes; to be called in their order."""
@@ -220,6 +248,13 @@ def case_names(path, case):
         tests += [(suite[1], test) for test in re.findall(r"\tKUNIT_CASE\w*\((\w+)", text)]
     return list(dict.fromkeys(test for group, test in tests if not case or any(
         fnmatch.fnmatchcase(name, case) for name in (group, test, f"{group}.{test}"))))
+
+
+def read_times():
+    """Suite -> seconds that it took the last time it was run as a whole"""
+    text = TIMES.read_text(encoding="utf-8") if TIMES.is_file() else ""
+    return {name: float(seconds) for name, seconds in
+            re.findall(r"^(\S+) (\d+)$", text, re.MULTILINE)}
 
 
 class Suites:
@@ -693,6 +728,9 @@ def run_suites(suites, args, what="suite", stop=False, lanes=1, first=None):
         report.suite(name, suites[name])
         if stop and report.failed:
             break
+    if lanes > 1 and not args.case:
+        write_file(TIMES, "".join(f"{name} {seconds:.0f}\n" for name, seconds in
+                                  (beside.before | beside.took).items()).encode())
     return report.end()
 
 

@@ -1083,10 +1083,12 @@ not ok 2 race.a.two
             report.check("three", True)
             raise common.Failure("what was wrong")
         said = io.StringIO()
-        with contextlib.redirect_stdout(said), mock.patch.object(test, "LOGS", self.top):
+        with contextlib.redirect_stdout(said), mock.patch.object(test, "LOGS", self.top), \
+                mock.patch.object(test, "TIMES", self.top / "times"):
             self.assertEqual(test.run_suites(
                 {"slow": slow, "dies": dies, "fails": fails, "another": slow},
-                types.SimpleNamespace(only="slow,dies,fails", results=None), lanes=2), 1)
+                types.SimpleNamespace(only="slow,dies,fails", results=None, case=None),
+                lanes=2), 1)
         self.assertEqual(re.findall("^ *((?:not )?ok .*|\\d+ passed.*)", said.getvalue(),
                                     re.MULTILINE),
                          ["ok 1 one", "ok 1 slow # 0m00s",
@@ -1094,6 +1096,31 @@ not ok 2 race.a.two
                           "not ok 2 dies # 0m00s", "ok 1 three",
                           "not ok 2 fails # what was wrong", "not ok 3 fails # 0m00s",
                           "2 passed, 2 failed, 1 skipped"])
+
+    def test_progress_of_suites(self):
+        """How many, how long by the last run, and what each does"""
+        common.write_file(self.top / "times", b"one 600\ntwo 60\nthree 90\n")
+
+        def suite(report):
+            common.progress_line.show("guest x")
+            while not (self.top / "go").exists():
+                time.sleep(0.01)
+            report.check("it", True)
+        with mock.patch.object(test, "TIMES", self.top / "times"), \
+                mock.patch.object(common.progress_line, "show") as show:
+            beside = test.SideBySide(dict.fromkeys(("one", "two", "three"), suite), 2)
+            beside.start()
+            while len(beside.doing) < 2:
+                beside.receive()
+            show.assert_called_with("0 of 3 suites, about 10 minutes left; "
+                                    "one (guest x), two (guest x)")
+            common.write_file(self.top / "go", b"")
+            while beside.running:
+                beside.receive()
+            show.assert_called_with("3 of 3 suites, about 0 minutes left; ")
+            self.assertEqual(set(beside.took), {"one", "two", "three"})
+            common.write_file(self.top / "times", b"one 600\n")
+            self.assertEqual(test.SideBySide({"one": 1, "two": 2}, 2).progress(), "0 of 2 suites; ")
 
     def test_results_are_kept(self):
         """As KTAP, which is what was printed, as JUnit's XML, and the logs."""
