@@ -103,8 +103,8 @@ class Hardening(test.Suites):
         # What make passed on of these is meant for this one.
         env = {key: value for key, value in os.environ.items()
                if key not in ("ONLY", "CASE", "RESULTS")}
-        source = [] if self.args.ksrc else [f"--base={self.base}"]
-        done = subprocess.run([REPO / "dev" / name, *source, *words], env=env,
+        source = f"--ksrc={self.args.ksrc}" if self.args.ksrc else f"--base={self.base}"
+        done = subprocess.run([REPO / "dev" / name, source, *words], env=env,
                               stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False)
         report.check(" ".join([name, *words]), done.returncode == 0,
                      f"status {done.returncode}, see what it said")

@@ -100,13 +100,14 @@ def command_line():
     parser.add_argument("--output", type=Path, default=PICTURE, metavar="FILE",
                         help="where to write it (default dev/terminal.svg)")
     args = parser.parse_args()
+    source = f"--ksrc={args.ksrc}" if args.ksrc else f"--base={args.base}"
     need({"termtosvg": "termtosvg"})
     # Built before, or its progress would be recorded.
     kernel_build.Kernel("eventfs", "release", args.base, args.ksrc).image()
     BUILD.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=BUILD) as scratch:
         cast, frames = Path(scratch, "session.cast"), Path(scratch, "frames")
-        write_file(cast, record([str(REPO / "dev/guest.py")]).encode())
+        write_file(cast, record([str(REPO / "dev/guest.py"), source]).encode())
         frames.mkdir()
         run(["termtosvg", "render", cast, frames, "--still-frames", "-t", "gjm8"],
             "making the picture")
