@@ -452,7 +452,7 @@ class Packages(ToolsTest):
             self.assertTrue(asked.exists())
             asked.unlink()
             said.reset_mock()
-            with common.lock(self.top / "cache/locks/src.lock", "waiting"):
+            with mock.patch.object(source, "lock", side_effect=AssertionError("locked")):
                 self.assertEqual(source.packaged(self.base()), first)
             self.assertFalse(asked.exists())
             self.assertEqual(said.call_args_list, [])
@@ -619,6 +619,7 @@ class Guests(ToolsTest):
     def test_size_of_the_terminal(self):
         """The guest is told at the beginning, and when it changes."""
         ours, theirs = socket.socketpair()
+        theirs.settimeout(5)
         with ours, theirs, contextlib.ExitStack() as stack:
             for where, name in ((guest.termios, "tcgetattr"), (guest.termios, "tcsetattr"),
                                 (guest.tty, "setraw"), (guest, "say")):
