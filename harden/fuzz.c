@@ -66,7 +66,7 @@
 #define NR_PLACES	(1 + NR_INSTANCES)
 #define NR_GROUPS	5
 #define NR_NAMED	5	/* events of a group that come and go one by one */
-#define NO_DIR		4	/* of these, the one that has no directory */
+#define HIDING		4	/* of these, the one that hides a file of its group */
 #define NR_CROWD	16	/* and others, that come all at once */
 #define NR_EVENTS	(NR_NAMED + NR_CROWD)
 #define NR_SLOTS	8	/* a directory, its files, a missing name */
@@ -104,7 +104,7 @@ static const char * const instance_names[NR_INSTANCES] = { "fz_i0", "fz_i1" };
  * @add: the command that creates an event, given group and name
  * @add_again: whether that succeeds, and does nothing, if the event is there
  * @names: of events. The twins have the same 24 bits of hash, so that their keys
- *	depend on who came first; the last is that of a file of each group
+ *	depend on who came first; the last is that of a file of the group
  */
 struct event_group {
 	const char *name;
@@ -229,6 +229,36 @@ static bool is_dir(const struct target *t)
 	return !t->slot;
 }
 
+/* A file of a group that is hidden as long as an event of its name is there */
+static bool is_hideable(const struct target *t)
+{
+	return t->level == GROUP && t->slot && t->slot != MISSING &&
+	       !strcmp(files[GROUP][t->slot], groups[t->group].names[HIDING]);
+}
+
+/* Its name is one that a file has and an event may have, which wins. */
+static bool is_shared(const struct target *t)
+{
+	return is_hideable(t) || (t->level == EVENT && t->event == HIDING && is_dir(t));
+}
+
+/* Its path leads through such a name. */
+static bool is_below_shared(const struct target *t)
+{
+	return t->level == EVENT && t->event == HIDING && !is_dir(t);
+}
+
+/* The file that @t hides, an event of a file's name */
+static struct target hidden_by(const struct target *t)
+{
+	struct target file = { .place = t->place, .level = GROUP, .group = t->group };
+
+	do
+		file.slot++;
+	while (!is_hideable(&file));
+	return file;
+}
+
 static struct target dir_of(const struct target *t)
 {
 	struct target dir = *t;
@@ -252,7 +282,7 @@ static bool kid_of(const struct target *dir, unsigned int kid, struct target *t)
 	}
 	t->level = EVENT;
 	t->event = kid;
-	return dir->level == GROUP && kid < NR_EVENTS && kid != NO_DIR;
+	return dir->level == GROUP && kid < NR_EVENTS;
 }
 
 /*
@@ -289,13 +319,15 @@ struct object {
  *	grow, a sum is the same if and only if each part is
  * @life: identity
  * @doubt: identity, of what is not known for sure
- * @state: the least of their states
+ * @state: the least of their states; also CHANGING if an event hides it, or may
+ * @hidden: an event hides it
  */
 struct view {
 	uint64_t version;
 	uint64_t life;
 	uint64_t doubt;
 	enum state state;
+	bool hidden;
 };
 
 enum {
@@ -325,7 +357,6 @@ enum {
  * @mode: permission bits
  * @times: atime and mtime, if set, in seconds
  * @ino: inode number, or 0
- * @old_ino: that of the one before
  * @born: birth time, with @ino
  * @changed: mtime of a directory when its events had @changed_life, or 0
  * @changed_life: sum of the lives of the events of a group
@@ -346,7 +377,6 @@ struct record {
 	mode_t mode;
 	int64_t times[2];
 	uint64_t ino;
-	uint64_t old_ino;
 	int64_t born;
 	int64_t changed;
 	uint64_t changed_life;
@@ -500,7 +530,7 @@ struct handle {
  * @view: that identity
  * @ended: it was told that the watch has come to its end
  * @start: what was known of each kid when it began
- * @told: how often a kid was told to come or go
+ * @told: how often a kid was told to come or go; of files, those that an event hides
  * @last: 1 if a kid came last, -1 if it went
  */
 struct watch {
@@ -648,7 +678,23 @@ static struct view view_of(const struct target *t)
 		view_add(&view, &model.groups[t->group]);
 	if (t->level == EVENT)
 		view_add(&view, &model.events[t->group][t->event]);
+	if (is_hideable(t)) {
+		const struct object *event = &model.events[t->group][HIDING];
+
+		/* It stays what it is meanwhile: neither life nor doubt. */
+		view.version += event->version;
+		view.hidden = view.state == PRESENT && event->state == PRESENT;
+		if (view.state == PRESENT && event->state != ABSENT)
+			view.state = CHANGING;
+	}
 	return view;
+}
+
+static struct view group_view(const struct target *t)
+{
+	struct target group = { .place = t->place, .level = GROUP, .group = t->group };
+
+	return view_of(&group);
 }
 
 /* Nothing changed between two views. */
@@ -665,6 +711,11 @@ static bool there(const struct view *before, const struct view *after)
 static bool gone(const struct view *before, const struct view *after)
 {
 	return steady(before, after) && before->state == ABSENT;
+}
+
+static bool hidden(const struct view *before, const struct view *after)
+{
+	return before->version == after->version && before->hidden;
 }
 
 static bool same_one(const struct view *a, const struct view *b)
@@ -772,7 +823,6 @@ static struct record *record_of(const struct target *t, const struct view *view)
 
 	/* What came newly has what all have; if it may be the same, who knows. */
 	r->known = (!r->valid || another) && !r->taint ? KNOW_ALL : 0;
-	r->old_ino = another ? r->ino : 0;
 	r->ino = 0;
 	r->set = 0;
 	r->changed = 0;
@@ -808,8 +858,6 @@ static bool kids_life(const struct target *t, uint64_t *versions, uint64_t *live
 	for (unsigned int i = 0; i < NR_EVENTS; i++) {
 		const struct object *event = &model.events[t->group][i];
 
-		if (i == NO_DIR)
-			continue;
 		*versions += event->version;
 		*lives += event->life;
 		sure &= event->state != CHANGING;
@@ -848,6 +896,7 @@ static const char *other_with(uint64_t ino, const struct record *self)
 struct look {
 	struct target t;
 	struct view view;
+	struct view group;	/* of what is in a group */
 	struct record record;
 	struct defaults defaults;
 	bool kids_sure;
@@ -861,6 +910,7 @@ static struct look look_begin(const struct target *t)
 
 	pthread_mutex_lock(&model_lock);
 	look.view = view_of(t);
+	look.group = group_view(t);
 	look.record = *record_of(t, &look.view);
 	look.defaults = model.defaults;
 	look.kids_sure = kids_life(t, &look.kids_version, &look.kids_life);
@@ -868,22 +918,37 @@ static struct look look_begin(const struct target *t)
 	return look;
 }
 
+/* It may be done to the other of the name, or fail because that is of another kind. */
+static bool may_be_of_other(const struct target *t, int error)
+{
+	if (is_shared(t))
+		return !error || error == ENOTDIR || error == EISDIR;
+	return is_below_shared(t) && error == ENOTDIR;
+}
+
 /*
  * Whether an error is one that may be. The caller holds model_lock.
  */
 static void judge(struct worker *w, const struct look *look, int error, const char *what)
 {
-	struct view now = view_of(&look->t);
+	struct view now = view_of(&look->t), group = group_view(&look->t);
 	int expected = look->t.slot != MISSING ? 0 :
 		       strlen(target_name(&look->t)) > NAME_MAX ? ENAMETOOLONG : ENOENT;
+	bool other = may_be_of_other(&look->t, error);
 
 	if (there(&look->view, &now) && error != expected)
 		differ(w, "%s of %s: %s, expected %s", what, path_text(&look->t),
 		       strerror(error), strerror(expected));
-	else if (gone(&look->view, &now) && error != ENOENT)
+	else if (hidden(&look->view, &now) && error && error != EISDIR)
+		differ(w, "%s of %s, which is hidden: %s", what, path_text(&look->t),
+		       strerror(error));
+	else if (is_shared(&look->t) && error == ENOENT && there(&look->group, &group))
+		differ(w, "%s of %s finds neither the file nor the event", what,
+		       path_text(&look->t));
+	else if (gone(&look->view, &now) && error != ENOENT && !other)
 		differ(w, "%s of %s, which is not there: %s", what, path_text(&look->t),
 		       strerror(error));
-	else if (error && error != expected && error != ENOENT && error != ENODEV)
+	else if (error && !other && error != expected && error != ENOENT && error != ENODEV)
 		differ(w, "%s of %s, which comes or goes: %s", what, path_text(&look->t),
 		       strerror(error));
 	else if (!error && look->t.slot == MISSING)
@@ -921,9 +986,6 @@ static void check_identity(struct worker *w, const struct look *look, struct rec
 	if (other)
 		differ(w, "%s: inode number %ju is that of %s as well", path_text(&look->t),
 		       (uintmax_t)st->stx_ino, other);
-	if (r->old_ino == st->stx_ino)
-		differ(w, "%s: inode number %ju is that of the one before it",
-		       path_text(&look->t), (uintmax_t)st->stx_ino);
 	r->ino = st->stx_ino;
 	r->born = stamp_ns(&st->stx_btime);
 }
@@ -993,7 +1055,11 @@ static void check_stat(struct worker *w, const struct look *look, const struct s
 	struct view now = view_of(&look->t);
 	struct record *r;
 
-	if (S_ISDIR(st->stx_mode) != is_dir(&look->t))
+	if (hidden(&look->view, &now) && !S_ISDIR(st->stx_mode))
+		differ(w, "%s: mode %o, but a directory hides it", path_text(&look->t),
+		       st->stx_mode);
+	if (S_ISDIR(st->stx_mode) != is_dir(&look->t) &&
+	    (!is_shared(&look->t) || there(&look->view, &now)))
 		differ(w, "%s: mode %o", path_text(&look->t), st->stx_mode);
 	if (st->stx_dev_major != dev_major || st->stx_dev_minor != dev_minor)
 		differ(w, "%s: of another device", path_text(&look->t));
@@ -1108,17 +1174,25 @@ static void op_remove(struct worker *w, const struct op *op)
 	change_event(w, &op->t, false);
 }
 
+/* Others may have planted what is wrong while it came or went. */
+static void look_after(struct worker *w, const struct target *t)
+{
+	const struct op look = { .t = dir_of(t) };
+
+	op_stat(w, &look);
+	if (t->event == HIDING) {
+		const struct op file = { .t = hidden_by(t) };
+
+		op_stat(w, &file);
+	}
+}
+
 static void op_churn(struct worker *w, const struct op *op)
 {
-	const struct op look = { .t = dir_of(&op->t) };
-
-	/* Others may have planted what is wrong while it came or went. */
 	change_event(w, &op->t, true);
-	if (op->t.event != NO_DIR)
-		op_stat(w, &look);
+	look_after(w, &op->t);
 	change_event(w, &op->t, false);
-	if (op->t.event != NO_DIR)
-		op_stat(w, &look);
+	look_after(w, &op->t);
 }
 
 static void op_crowd(struct worker *w, const struct op *op)
@@ -1271,7 +1345,7 @@ static void op_open(struct worker *w, const struct op *op)
 	struct handle *h = handle_of(w, op);
 	char path[PATH_MAX];
 	struct look look;
-	struct statx st;
+	struct statx st = { 0 };
 	int error;
 
 	handle_close(h);
@@ -1296,6 +1370,11 @@ static void op_open(struct worker *w, const struct op *op)
 	}
 	if (!statx(h->fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &st))
 		h->ino = st.stx_ino;
+	if (is_shared(&h->t) && S_ISDIR(st.stx_mode) != is_dir(&h->t)) {
+		/* The other of the name */
+		handle_close(h);
+		return;
+	}
 	if (is_dir(&h->t))
 		scan_start(h, 0);
 }
@@ -1420,6 +1499,9 @@ static void op_link(struct worker *w, const struct op *op)
 	if (got < 0 || fate == UNKNOWN)
 		return;
 	text[got] = 0;
+	/* A walk that finds a file hidden takes the name off its dentry. */
+	if (fate == ALIVE && is_hideable(&h->t) && after.version != h->view.version)
+		return;
 	snprintf(expected, sizeof(expected), TRACING "/%s%s", target_path(&h->t, path),
 		 fate == REMOVED ? " (deleted)" : "");
 	if (strcmp(text, expected))
@@ -1515,15 +1597,22 @@ static void scan_start(struct handle *h, int64_t position)
 	pthread_mutex_unlock(&model_lock);
 }
 
-static int find_kid(const struct target *dir, const char *name)
+/* A file and an event may have the same name. */
+static int find_kid(const struct target *dir, const char *name, bool directory)
 {
 	struct target t;
 
 	for (unsigned int kid = 0; kid < NR_KIDS; kid++) {
-		if (kid_of(dir, kid, &t) && !strcmp(target_name(&t), name))
+		if (kid_of(dir, kid, &t) && is_dir(&t) == directory &&
+		    !strcmp(target_name(&t), name))
 			return kid;
 	}
 	return -1;
+}
+
+static int find_entry(const struct target *dir, const struct dirent64 *entry)
+{
+	return find_kid(dir, entry->d_name, entry->d_type == DT_DIR);
 }
 
 /* What is not ours, but in every "events" directory; or -1 */
@@ -1559,6 +1648,8 @@ static void scan_kid(struct worker *w, struct handle *h, unsigned int kid, int64
 	if (entry->d_type != (is_dir(&t) ? DT_DIR : DT_REG))
 		differ(w, "listing %s: %s has type %d", path_text(&h->t), entry->d_name,
 		       entry->d_type);
+	if (hidden(before, &now))
+		differ(w, "listing %s: %s, which is hidden", path_text(&h->t), entry->d_name);
 	if (gone(before, &now))
 		differ(w, "listing %s: %s, which is not there", path_text(&h->t),
 		       entry->d_name);
@@ -1617,7 +1708,7 @@ static void scan_entries(struct worker *w, struct handle *h, ssize_t got, int64_
 {
 	for (ssize_t at = 0; at < got;) {
 		const struct dirent64 *entry = (const void *)((const char *)w->buffer + at);
-		int kid = find_kid(&h->t, entry->d_name);
+		int kid = find_entry(&h->t, entry);
 
 		if (kid >= 0)
 			scan_kid(w, h, kid, low, entry, &before[kid]);
@@ -1642,7 +1733,7 @@ static void check_entries(struct worker *w, struct handle *h, ssize_t got,
 
 	for (ssize_t at = 0; at < got && !stopped();) {
 		const struct dirent64 *entry = (const void *)((const char *)w->buffer + at);
-		int kid = find_kid(&h->t, entry->d_name);
+		int kid = find_entry(&h->t, entry);
 
 		at += entry->d_reclen;
 		if (kid < 0)
@@ -1912,6 +2003,9 @@ static void set_by_path(struct worker *w, const struct op *op, unsigned int what
 
 	if (op->t.slot == MISSING || (what != KNOW_OWNER && !may_set_mode(&op->t)))
 		return;
+	/* To whom would it be done? */
+	if (is_shared(&op->t))
+		return;
 	setting = set_begin(&op->t);
 	error = set_attributes(-1, target_path(&op->t, path), &a);
 	r = set_end(&setting, true);
@@ -2168,7 +2262,8 @@ static void op_cached(struct worker *w, const struct op *op)
 			break;
 	}
 	/* Static directories do not cache what is missing, and nobody what is too long. */
-	if (error == EAGAIN && warm && (!op->t.place || look.view.state == PRESENT) &&
+	if (error == EAGAIN && warm &&
+	    (look.view.state == PRESENT || (!op->t.place && !may_be_of_other(&op->t, ENOTDIR))) &&
 	    (op->t.slot != MISSING || strlen(target_name(&op->t)) <= NAME_MAX))
 		differ(w, "%s was looked up, but is not cached", path_text(&op->t));
 	if (error != EAGAIN)
@@ -2268,7 +2363,7 @@ static void watch_kids(struct watch *watch)
 {
 	struct target t;
 
-	for (unsigned int kid = 0; kid < FILE_KID; kid++) {
+	for (unsigned int kid = 0; kid < NR_KIDS; kid++) {
 		if (kid_of(&watch->t, kid, &t))
 			watch->start[kid] = view_of(&t);
 	}
@@ -2279,7 +2374,7 @@ static void watch_sure(struct watch *watch)
 {
 	struct target t;
 
-	for (unsigned int kid = 0; kid < FILE_KID; kid++) {
+	for (unsigned int kid = 0; kid < NR_KIDS; kid++) {
 		struct view now;
 
 		if (!kid_of(&watch->t, kid, &t))
@@ -2334,16 +2429,19 @@ static void op_unwatch(struct worker *w, const struct op *op)
 	watch->wd = -1;
 }
 
-/* What comes is told to come and go in turn. */
-static void hear_kid(struct worker *w, struct watch *watch, const char *name, int what)
+/* What comes is told to come and go in turn; so is a file that an event hides. */
+static void hear_kid(struct worker *w, struct watch *watch, const char *name, bool directory,
+		     int what)
 {
-	int kid = find_kid(&watch->t, name);
+	int kid = find_kid(&watch->t, name, directory);
+	struct target t;
 
 	/* An instance goes with all that is in it. */
 	if (watch->t.place && what < 0 && find_system(&watch->t, name) >= 0)
 		return;
-	if (kid < 0 || kid >= FILE_KID) {
-		differ(w, "watching %s: told of %s", path_text(&watch->t), name);
+	if (kid < 0 || !kid_of(&watch->t, kid, &t) || (!directory && !is_hideable(&t))) {
+		differ(w, "watching %s: told of %s, a %s", path_text(&watch->t), name,
+		       directory ? "directory" : "file");
 		return;
 	}
 	if (watch->ended)
@@ -2365,12 +2463,9 @@ static void hear(struct worker *w, const struct inotify_event *event)
 		w->deaf = true;
 	if (!watch || w->deaf)
 		return;
-	if (event->mask & (IN_CREATE | IN_DELETE)) {
-		if (!(event->mask & IN_ISDIR))
-			differ(w, "watching %s: told of %s, no directory",
-			       path_text(&watch->t), event->name);
-		hear_kid(w, watch, event->name, event->mask & IN_CREATE ? 1 : -1);
-	}
+	if (event->mask & (IN_CREATE | IN_DELETE))
+		hear_kid(w, watch, event->name, event->mask & IN_ISDIR,
+			 event->mask & IN_CREATE ? 1 : -1);
 	if (event->mask & IN_IGNORED)
 		watch->ended = true;
 }
@@ -2422,6 +2517,19 @@ static void op_notices(struct worker *w, const struct op *op)
 		check_watches(w, before);
 }
 
+/* Each time that an event came or went, the file went or came that it hides. */
+static void check_told_file(struct worker *w, const struct watch *watch,
+			    const struct target *event)
+{
+	struct target file = hidden_by(event);
+	unsigned int kid = FILE_KID + file.slot - 1;
+
+	if (watch->told[kid] != watch->told[HIDING] || watch->last[kid] != -watch->last[HIDING])
+		differ(w, "watching %s: told of the file %s %u times, of the directory %u times",
+		       path_text(&watch->t), target_name(&file), watch->told[kid],
+		       watch->told[HIDING]);
+}
+
 /* When all is quiet: was each creation and removal told, once? */
 static void check_told(struct worker *w)
 {
@@ -2450,6 +2558,8 @@ static void check_told(struct worker *w)
 			if (watch->told[kid] && watch->last[kid] != (now.state == PRESENT ? 1 : -1))
 				differ(w, "watching %s: told wrongly of %s",
 				       path_text(&watch->t), target_name(&t));
+			if (t.level == EVENT && kid == HIDING)
+				check_told_file(w, watch, &t);
 		}
 	}
 }
@@ -2610,7 +2720,7 @@ static void decode_op(const uint8_t bytes[OP_SIZE], unsigned int nr_threads, str
 	op->repeat = kind->repeats ? 1 << (bytes[1] >> 4) % 6 : 1;
 	t->place = bytes[2] % NR_PLACES;
 	t->group = (bytes[3] >> 4) % NR_GROUPS;
-	t->event = (bytes[3] & 15) % (kind->changes ? NR_NAMED : NO_DIR);
+	t->event = (bytes[3] & 15) % NR_NAMED;
 	t->level = (bytes[4] >> 4) % NR_LEVELS;
 	t->slot = (bytes[4] & 15) % (nr_files[t->level] + 2);
 	if (t->slot > nr_files[t->level])
@@ -2779,11 +2889,9 @@ static void check_all(struct worker *w)
 		struct view view;
 
 		op.t = node_target(i / NR_NODES, i % NR_NODES, 0);
-		if (op.t.level == EVENT && op.t.event == NO_DIR)
-			continue;
 		view = view_of(&op.t);
 		/* Of what is not there, a few are enough. */
-		if (view.state != PRESENT && (op.t.event > NO_DIR || (op.t.place &&
+		if (view.state != PRESENT && (op.t.event >= NR_NAMED || (op.t.place &&
 								      op.t.level != ROOT)))
 			continue;
 		op_stat(w, &op);
@@ -3334,7 +3442,7 @@ static bool learn_systems(void)
 	if (error)
 		return false;
 	while (!(error = lister_next(&lister, &entry)) && entry) {
-		if (is_dots(entry) || find_kid(&root, entry->d_name) >= 0)
+		if (is_dots(entry) || find_entry(&root, entry) >= 0)
 			continue;
 		if (nr_systems == MAX_SYSTEMS)
 			return false;
