@@ -1235,7 +1235,9 @@ static void change_instance(struct worker *w, unsigned int i, bool add)
 	change_end(w, &change, error ? 0 : add ? 1 : -1);
 	if (add || error != EBUSY || !may_be_busy(i, opened, open))
 		judge_change(w, &change, add, error);
-	if (error && error != EEXIST && error != ENOENT && error != EBUSY)
+	/* Two may find it, and then the tracing code does not have it for the second. */
+	if (error && error != EEXIST && error != ENOENT && error != EBUSY &&
+	    (add || change.alone || error != ENODEV))
 		differ(w, "%s: %s", path, strerror(error));
 	pthread_mutex_unlock(&model_lock);
 }
