@@ -1655,32 +1655,6 @@ static int one(void)
                                        0o644)}, source=self.source)
         self.assertEqual(series_check.objects_of(state), {"a.o", "old/b.o"})
 
-    def test_tables_become_text(self):
-        text = """\
-Before.
-
-.. list-table::
-   :header-rows: 1
-   :widths: 1 1 1 1
-
-   * - what
-     - before
-     - now
-     - who could depend on it
-   * - ``d_off``
-     - a count
-     - below 2\\ :sup:`31`,
-       with gaps
-     - nobody
-"""
-        self.assertEqual(series.plain(text), """\
-Before.
-
-* d_off
-    before: a count
-    now:    below 2^31, with gaps
-    who:    nobody""")
-
 
 class MaintainersEntry(unittest.TestCase):
     def test_place(self):

@@ -6,37 +6,43 @@
  * Copyright (C) 2020-23 VMware Inc, author: Ajay Kaher <akaher@vmware.com>
  * Copyright (C) 2023 Google, author: Steven Rostedt <rostedt@goodmis.org>
  *
- * A kernel has thousands of trace events, each a directory of files, all of
- * them once more for each tracing instance, and hardly anybody looks at most.
- * So each directory has a small node, struct eventfs_inode, and dentries and
- * inodes are made in ->lookup() when somebody asks for a name.
+ * A kernel has over a thousand trace events. Each is a directory of files, and
+ * each tracing instance has all of them again, most of which are never looked at.
+ * So a directory has a small node, struct eventfs_inode, and ->lookup() makes
+ * dentries and inodes when a name is looked up.
  *
  * Rules that everything here follows:
  *
- * 1. The dentry cache is a cache. Nothing points from a node to a dentry but
- *    from a root to that of "events", which is persistent. A dentry made by
- *    lookup holds a counted reference to a node in d_fsdata, set before it is
- *    hashed and dropped by d_release: a directory's to its own node, that of a
- *    file or of a missing name to its directory's.
+ * 1. The dentry cache is a cache. No node points to a dentry, except that a root
+ *    points to the persistent one of "events". A dentry made by lookup holds a
+ *    counted reference to a node in d_fsdata, which is set before the dentry is
+ *    hashed and dropped by d_release. A directory's dentry holds its own node, the
+ *    dentry of a file or a missing name (a miss) holds the node of its directory.
  *
- * 2. An object is complete before anybody can reach it, and memory that was
- *    reachable is freed after a grace period.
+ * 2. An object is complete before it can be reached, and memory that could be
+ *    reached is freed after a grace period.
  *
  * 3. A task holds a node active while it hashes a dentry for it or runs one of
  *    its callbacks. Removal makes the node dead, which ends new activity, and
- *    waits for the activity that there is: after that the cache holds all it
- *    ever will, and no callback runs. Nobody who holds a node active takes the
- *    tree's lock.
+ *    waits for running activity to end: then no callback runs any more, and no
+ *    dentry of the node will be added to the cache. A task that holds a node active
+ *    does not take the tree's lock.
  *
- * 4. d_revalidate says whether a dentry told the truth a moment ago. A node may
- *    die right after, so whatever a stale dentry leads to is kept by reference:
- *    ->release of an entry runs after the last dentry and inode of its directory.
+ * 4. d_revalidate is advice: the node may die right after it said yes. So whatever
+ *    a stale dentry leads to is kept by reference: ->release of an entry runs after
+ *    the last dentry and inode of its directory.
  *
- * 5. A child hides the entry of its name. What a dentry says of a file or of a
- *    missing name holds while no child of that name came: it remembers the
- *    generation of the directory and searches again when that is another.
+ * 5. A child hides the entry of its name. The dentry of a file or a miss is good
+ *    while its directory has no child of that name. It remembers the generation at
+ *    which that was so, and d_revalidate searches again when the generation differs.
  *
- * Who writes what, under what, and who reads it:
+ * 6. A directory with a fill operation gets its children when a name is first looked
+ *    up in it, when it is first listed, or when a child comes or goes while it is
+ *    watched. It is filled under the tree's lock, without activity, and before it is
+ *    searched. So there is no dentry and no position in a directory that is not
+ *    filled.
+ *
+ * How each field is written and read:
  *
  *   field              written                         read
  *   index, rb          tree's lock, seq                RCU and seq, or tree's lock
@@ -46,17 +52,20 @@
  *   extra              once, cmpxchg                   load-acquire, dependency
  *   extra->attrs       cmpxchg                         RCU
  *   extra->changed     tree's lock, atomic64           atomic64
+ *   extra->fill        tree's lock: store-release      load-acquire before the
+ *                      after the children came         search
  *   active             atomic                          atomic
  *   id                 once, cmpxchg                   marked, needs no order
  *   d_time             a generation at which no child  marked
  *                      had that name, by anybody
  *   the rest           before publication              freely, see @rcu
  *
- * Lock order: event_mutex, tree's lock, activity (waited for). Under the tree's
+ * Lock order: event_mutex, i_rwsem, tree's lock, activity (waited for). Under the tree's
  * lock watches are notified and ended, and mounts are taken off what is removed, so
- * the locks of fsnotify and audit and namespace_sem come after it. Lookup holds
- * the directory's i_rwsem when it gets active; creating and removing events never
- * takes that of an eventfs directory. The last put takes no lock of these.
+ * the locks of fsnotify and audit and namespace_sem come after it. Lookup and
+ * listing hold the directory's i_rwsem when they fill it or get active; creating and
+ * removing events never takes that of an eventfs directory. The last put takes no
+ * lock of these.
  */
 #include <linux/atomic.h>
 #include <linux/build_bug.h>
@@ -112,7 +121,7 @@ static_assert(EVENTFS_FILE_POS + EVENTFS_MAX_ENTRIES <= EVENTFS_MIN_KEY);
  */
 #define EVENTFS_BORN_SHIFT	16
 
-/* How many entries a listing asks for at a time */
+/* How many children a listing collects at a time */
 #define EVENTFS_BATCH		16
 /* Of a red-black tree whose keys have 31 bits */
 #define EVENTFS_MAX_HEIGHT	62
@@ -129,6 +138,7 @@ static_assert(EVENTFS_FILE_POS + EVENTFS_MAX_ENTRIES <= EVENTFS_MIN_KEY);
  * @generation: counts the children that came or went
  * @changed: when the last one did, in ns since the epoch
  * @attrs: what was set on the directory (slot 0) and its files
+ * @fill: makes the children, NULL once it has
  *
  * Comes with the first child or the first change of attributes, and stays.
  */
@@ -138,6 +148,7 @@ struct eventfs_extra {
 	u32 generation;
 	atomic64_t changed;
 	struct tracefs_attrs __rcu *attrs;
+	eventfs_fill fill;
 };
 
 /**
@@ -145,8 +156,7 @@ struct eventfs_extra {
  * @rb: place in the parent's index
  * @entries: the files
  * @data: what the callbacks of @entries are given
- * @rcu: to free the node, when nobody can ask for @entries and @data any more;
- *	RCU readers of a node follow all but these two
+ * @rcu: to free the node; RCU readers of a node do not use @entries and @data
  * @name: name in the parent
  * @parent: the parent, counted; NULL for a root
  * @extra: index of children and changed attributes, or NULL
@@ -156,7 +166,7 @@ struct eventfs_extra {
  * @ref: one for being in the tree, one for each child, each inode, each dentry
  * @active: lookups and callbacks that run; negative once the node is dead
  * @key: its key in the parent's index
- * @id: from tracefs_get_id(), or 0 as long as nobody looked, see eventfs_make_id()
+ * @id: from tracefs_get_id(), 0 until it is needed, see eventfs_make_id()
  */
 struct eventfs_inode {
 	struct rb_node rb;
@@ -194,7 +204,7 @@ struct eventfs_root {
 static struct kmem_cache *eventfs_node_cache __ro_after_init;
 
 #ifdef CONFIG_LOCKDEP
-/* One for all nodes: who is active waits for nothing that waits for anyone. */
+/* One for all nodes: an active task waits for nothing that a removal waits for. */
 static struct lockdep_map eventfs_active_map =
 	STATIC_LOCKDEP_MAP_INIT("eventfs_active", &eventfs_active_map);
 #endif
@@ -303,7 +313,7 @@ static void eventfs_put_active(struct eventfs_inode *node)
 		wake_up_var(&node->active);
 }
 
-/* Make a node dead, and wait until nobody is active on it. */
+/* Make a node dead, and wait until no task holds it active. */
 static void eventfs_drain(struct eventfs_inode *node)
 {
 	rwsem_acquire(&eventfs_active_map, 0, 0, _RET_IP_);
@@ -374,7 +384,7 @@ static bool eventfs_same_hash(u32 a, u32 b)
 
 /*
  * The child with the least key not below @key. While @index changes it may be
- * another with a greater key, or none, so whoever has no lock checks seq.
+ * another with a greater key, or none: callers without the lock check seq.
  */
 static struct eventfs_inode *eventfs_search(const struct rb_root *index, u32 key)
 {
@@ -558,18 +568,17 @@ static s64 eventfs_now(void)
  * A child came or went: the index has changed before. Within a tick the clock stands
  * still, and each change gets a time of its own; a clock that was set back is right.
  *
- * The generation comes last: a lookup that reads the new one, with the acquire in
- * eventfs_generation(), finds what the index has now; what an older one says of a
- * name is searched again. Caller holds the tree's lock.
+ * The generation comes last: a lookup that reads the new one finds what the index has
+ * now. Under an older one, d_revalidate searches again. Caller holds the tree's lock.
  */
-static void eventfs_change(struct eventfs_extra *extra)
+static void eventfs_change(struct eventfs_extra *extra, s64 now)
 {
 	s64 last = atomic64_read(&extra->changed);
-	s64 now = eventfs_now();
 
 	if (now <= last && last - now < TICK_NSEC)
 		now = last + 1;
 	atomic64_set(&extra->changed, now);
+	/* Pairs with the acquire in eventfs_generation(). */
 	smp_store_release(&extra->generation, extra->generation + 1);
 }
 
@@ -612,7 +621,6 @@ static int eventfs_publish(struct eventfs_inode *node)
 		rb_insert_color(&node->rb, &extra->index);
 		write_seqcount_end(&extra->seq);
 	}
-	eventfs_change(extra);
 	return 0;
 }
 
@@ -628,7 +636,7 @@ static void eventfs_unpublish(struct eventfs_inode *node)
 		rb_erase(&node->rb, &extra->index);
 		write_seqcount_end(&extra->seq);
 	}
-	eventfs_change(extra);
+	eventfs_change(extra, eventfs_now());
 }
 
 /*
@@ -641,6 +649,66 @@ static u32 eventfs_generation(const struct eventfs_inode *dir)
 
 	/* Pairs with the release in eventfs_change(). */
 	return extra ? smp_load_acquire(&extra->generation) : 0;
+}
+
+/*
+ * Filling
+ */
+
+static bool eventfs_is_filled(const struct eventfs_inode *dir)
+{
+	const struct eventfs_extra *extra = eventfs_extra(dir);
+
+	/* Pairs with the release in eventfs_fill_locked(). */
+	return !extra || !smp_load_acquire(&extra->fill);
+}
+
+/* Before the node is published */
+static int eventfs_set_fill(struct eventfs_inode *node, eventfs_fill fill)
+{
+	struct eventfs_extra *extra = eventfs_make_extra(node);
+
+	if (!extra)
+		return -ENOMEM;
+	extra->fill = fill;
+	return 0;
+}
+
+/* A failure leaves the children that came, and what is missing is tried again. */
+static int eventfs_fill_locked(struct eventfs_inode *dir)
+{
+	struct eventfs_extra *extra = eventfs_extra(dir);
+	int error;
+
+	lockdep_assert_held(&eventfs_root(dir)->lock);
+
+	if (eventfs_is_filled(dir))
+		return 0;
+	if (eventfs_is_dead(dir))
+		return -ENOENT;
+	error = extra->fill(dir, dir->data);
+	/* Pairs with the acquire in eventfs_is_filled(): the children are there. */
+	if (!error)
+		smp_store_release(&extra->fill, NULL);
+	return error;
+}
+
+/* To be called before @dir is searched. May sleep; caller is not active. */
+static int eventfs_fill_dir(struct eventfs_inode *dir)
+{
+	struct eventfs_root *root;
+	int error;
+
+	if (likely(eventfs_is_filled(dir)))
+		return 0;
+
+	root = eventfs_root(dir);
+	error = mutex_lock_killable(&root->lock);
+	if (error)
+		return error;
+	error = eventfs_fill_locked(dir);
+	mutex_unlock(&root->lock);
+	return error;
 }
 
 /*
@@ -704,7 +772,7 @@ int eventfs_set_attr(struct mnt_idmap *idmap, struct inode *inode,
 	struct eventfs_extra *extra;
 	struct iattr set = *iattr;
 
-	/* O_TRUNC sets a size and times, but nobody asked for these. */
+	/* The size and the times that O_TRUNC sets are not recorded. */
 	if (set.ia_valid & ATTR_SIZE)
 		set.ia_valid &= ATTR_MODE;
 	if (!set.ia_valid)
@@ -720,13 +788,13 @@ int eventfs_set_attr(struct mnt_idmap *idmap, struct inode *inode,
 }
 
 /**
- * eventfs_fill_stat - fill in what stat() says of an object of eventfs
+ * eventfs_fill_stat - fill in what stat() says of an object of eventfs, but its owner
  * @inode: its inode
- * @stat: filled in by generic_fillattr(), whose times and links are not those of
- *	eventfs
+ * @stat: zeroed, to be filled in; sizes stay 0
  *
  * A file is as old as its directory and never changes. A directory changes when a
  * child comes or goes. Times that somebody set hold until the next change.
+ * generic_fillattr(), most of which would be overwritten, costs 3 % of a warm stat().
  *
  * Context: RCU read-side critical section.
  */
@@ -737,7 +805,11 @@ void eventfs_fill_stat(const struct inode *inode, struct kstat *stat)
 	const struct eventfs_extra *extra = eventfs_slot(inode) ? NULL : eventfs_extra(node);
 	u32 generation = extra ? eventfs_generation(node) : 0;
 
+	stat->dev = inode->i_sb->s_dev;
+	stat->ino = inode->i_ino;
+	stat->mode = READ_ONCE(inode->i_mode);
 	stat->nlink = eventfs_is_dead(node) ? 0 : 1;
+	stat->blksize = i_blocksize(inode);
 	stat->btime = ns_to_timespec64(eventfs_born(node));
 	stat->atime = stat->btime;
 	stat->mtime = extra ? ns_to_timespec64(atomic64_read(&extra->changed)) : stat->btime;
@@ -781,10 +853,9 @@ static void eventfs_init_inode(struct inode *inode, const struct inode *dir, umo
  */
 
 /*
- * Inodes are hashed by number: as long as anybody holds one, a watch or an open
- * file, there is no other for that object, though its dentry may come and go. The
- * number is the node's as long as the inode, which holds a reference. A new inode
- * is locked, with I_NEW.
+ * Inodes are hashed by number: an object has one inode as long as a watch or an open
+ * file holds it, though its dentry may be reclaimed. The inode holds a reference to
+ * the node, which keeps the number. A new inode is locked, with I_NEW.
  */
 static struct inode *eventfs_iget(struct super_block *sb, struct eventfs_inode *node,
 				  unsigned int slot)
@@ -817,7 +888,7 @@ static struct inode *eventfs_dir_inode(struct eventfs_inode *node, const struct 
 	return inode;
 }
 
-/* There is no such file, so nobody else is to get what was to be its inode. */
+/* There is no such file: its inode must not be found again. */
 static void eventfs_discard_inode(struct inode *inode)
 {
 	if (inode_state_read_once(inode) & I_NEW)
@@ -856,7 +927,7 @@ static struct dentry *eventfs_splice(struct inode *inode, struct dentry *dentry,
 	dentry->d_fsdata = eventfs_get(node);
 	alias = d_splice_alias_ops(inode, dentry, ops);
 	if (alias) {
-		/* Never hashed: nobody has seen d_fsdata and nobody will put it. */
+		/* Never hashed: d_release will not put the reference. */
 		dentry->d_fsdata = NULL;
 		eventfs_put(node);
 	}
@@ -957,9 +1028,13 @@ static struct dentry *eventfs_lookup(struct inode *dir, struct dentry *dentry,
 	struct eventfs_inode *child;
 	struct dentry *res;
 	unsigned int i;
+	int error;
 
 	if (dentry->d_name.len > NAME_MAX)
 		return ERR_PTR(-ENAMETOOLONG);
+	error = eventfs_fill_dir(node);
+	if (error)
+		return ERR_PTR(error);
 
 	dentry->d_time = eventfs_generation(node);
 	child = eventfs_find(node, &dentry->d_name);
@@ -1109,13 +1184,13 @@ static int eventfs_iterate(struct file *file, struct dir_context *ctx)
 	struct eventfs_inode *node = get_tracefs(file_inode(file))->node;
 	int ret;
 
-	/* Removal takes no i_rwsem: S_DEAD may have come after iterate_dir() looked. */
+	/* Removal takes no i_rwsem: iterate_dir() may have missed S_DEAD. */
 	if (eventfs_is_dead(node))
 		return -ENOENT;
 	if (!dir_emit_dots(file, ctx))
 		return 0;
 
-	ret = eventfs_emit_files(node, ctx);
+	ret = eventfs_fill_dir(node) ?: eventfs_emit_files(node, ctx);
 	if (ret > 0)
 		ret = eventfs_emit_children(node, ctx);
 	return min(ret, 0);
@@ -1146,13 +1221,14 @@ static const struct inode_operations eventfs_file_inode_operations = {
  */
 
 /* The inode of an object, if there is one, with a reference */
-static struct inode *eventfs_cached_inode(struct eventfs_inode *node, unsigned int slot,
-					  struct super_block *sb)
+static struct inode *eventfs_cached_inode(struct eventfs_inode *node, unsigned int slot)
 {
+	struct super_block *sb = eventfs_root(node)->dentry->d_sb;
+
 	return READ_ONCE(node->id) ? ilookup(sb, eventfs_ino(node, slot)) : NULL;
 }
 
-/* Does anybody want to know who comes and goes in @dir? */
+/* Does a watch of @dir, or of its file system, ask for children? */
 static bool eventfs_is_watched(const struct inode *dir)
 {
 #ifdef CONFIG_FSNOTIFY
@@ -1199,8 +1275,9 @@ static void eventfs_notify_parent(struct eventfs_inode *node, struct inode *dir,
 		eventfs_notify_file(node, dir, FS_CREATE, &name);
 }
 
-static void eventfs_notify(struct eventfs_inode *node, struct super_block *sb, u32 what)
+static void eventfs_notify(struct eventfs_inode *node, u32 what)
 {
+	struct super_block *sb = eventfs_root(node)->dentry->d_sb;
 	struct inode *dir;
 
 	lockdep_assert_held(&eventfs_root(node)->lock);
@@ -1208,7 +1285,7 @@ static void eventfs_notify(struct eventfs_inode *node, struct super_block *sb, u
 	/* Watched, the parent has an inode. */
 	if (likely(!fsnotify_sb_has_watchers(sb)))
 		return;
-	dir = eventfs_cached_inode(node->parent, 0, sb);
+	dir = eventfs_cached_inode(node->parent, 0);
 	if (!dir)
 		return;
 	if (eventfs_is_watched(dir))
@@ -1242,7 +1319,8 @@ static int eventfs_check(const char *name, const struct eventfs_entry *entries, 
 
 /* Fill in a zeroed node. On error there is nothing to take back. */
 static int eventfs_init_node(struct eventfs_inode *node, const char *name, int len,
-			     const struct eventfs_entry *entries, int size, void *data)
+			     const struct eventfs_entry *entries, int size, void *data,
+			     s64 born)
 {
 	node->name = kstrdup_const(name, GFP_KERNEL);
 	if (!node->name)
@@ -1251,20 +1329,55 @@ static int eventfs_init_node(struct eventfs_inode *node, const char *name, int l
 	node->entries = entries;
 	node->nr_entries = size;
 	node->data = data;
-	node->born = (eventfs_now() + BIT(EVENTFS_BORN_SHIFT) - 1) >> EVENTFS_BORN_SHIFT;
+	node->born = (born + BIT(EVENTFS_BORN_SHIFT) - 1) >> EVENTFS_BORN_SHIFT;
 	node->name_len = len;
 	return 0;
 }
 
+/* Make a node that was born then, and publish it. Caller holds the tree's lock. */
+static struct eventfs_inode *eventfs_make_dir(const char *name, struct eventfs_inode *parent,
+					      const struct eventfs_entry *entries,
+					      int size, void *data, eventfs_fill fill,
+					      s64 born)
+{
+	struct eventfs_inode *node;
+	int error, len;
+
+	len = eventfs_check(name, entries, size);
+	if (len < 0)
+		return ERR_PTR(len);
+
+	node = kmem_cache_zalloc(eventfs_node_cache, GFP_KERNEL);
+	if (!node)
+		return ERR_PTR(-ENOMEM);
+	error = eventfs_init_node(node, name, len, entries, size, data, born);
+	if (error) {
+		kmem_cache_free(eventfs_node_cache, node);
+		return ERR_PTR(error);
+	}
+
+	node->parent = eventfs_get(parent);
+	error = fill ? eventfs_set_fill(node, fill) : 0;
+	if (!error)
+		error = eventfs_publish(node);
+	if (error) {
+		/* It was never reachable: no release, and no grace period. */
+		eventfs_free(node);
+		eventfs_put(parent);
+		return ERR_PTR(error);
+	}
+	return node;
+}
+
 /**
- * eventfs_create_dir - create a directory
+ * eventfs_create_lazy_dir - create a directory whose children are made when needed
  * @name: its name
- * @parent: directory to create it in, from this function or from
- *	eventfs_create_events_dir()
+ * @parent: directory to create it in, from one of the creating functions
  * @entries: its files; the array stays until the last release; may be NULL if
  *	@size is 0
  * @size: length of @entries, 0..255
- * @data: handed to the callbacks of @entries
+ * @data: handed to @fill and to the callbacks of @entries
+ * @fill: makes the children, see eventfs_fill; NULL for a directory that others fill
  *
  * Once this returns, a lookup of the name finds the directory, which hides the file
  * of an entry of that name as long as it is there.
@@ -1279,43 +1392,119 @@ static int eventfs_init_node(struct eventfs_inode *node, const char *name, int l
  * -ENOSPC: there are 128 names of the same hash;
  * -ENOMEM.
  */
+struct eventfs_inode *eventfs_create_lazy_dir(const char *name, struct eventfs_inode *parent,
+					      const struct eventfs_entry *entries,
+					      int size, void *data, eventfs_fill fill)
+{
+	struct eventfs_inode *node;
+	s64 now;
+
+	if (IS_ERR_OR_NULL(parent))
+		return ERR_PTR(-EINVAL);
+
+	guard(eventfs)(parent);
+	now = eventfs_now();
+	node = eventfs_make_dir(name, parent, entries, size, data, fill, now);
+	if (!IS_ERR(node)) {
+		eventfs_change(eventfs_extra(parent), now);
+		eventfs_notify(node, FS_CREATE);
+	}
+	return node;
+}
+
+/**
+ * eventfs_create_dir - create a directory
+ * @name: its name
+ * @parent: directory to create it in
+ * @entries: its files
+ * @size: length of @entries
+ * @data: handed to the callbacks of @entries
+ *
+ * Context: As eventfs_create_lazy_dir().
+ * Return: As eventfs_create_lazy_dir().
+ */
 struct eventfs_inode *eventfs_create_dir(const char *name, struct eventfs_inode *parent,
 					 const struct eventfs_entry *entries,
 					 int size, void *data)
 {
-	struct eventfs_inode *node;
-	struct eventfs_root *root;
-	int error, len;
+	return eventfs_create_lazy_dir(name, parent, entries, size, data, NULL);
+}
 
-	if (IS_ERR_OR_NULL(parent))
-		return ERR_PTR(-EINVAL);
-	len = eventfs_check(name, entries, size);
-	if (len < 0)
-		return ERR_PTR(len);
+/**
+ * eventfs_add_dir - create a child in a fill operation
+ * @name: its name
+ * @parent: the directory that is filled
+ * @entries: its files
+ * @size: length of @entries
+ * @data: handed to the callbacks of @entries
+ *
+ * As eventfs_create_dir(), but it is no change of @parent, and no watch hears of it.
+ * The child is as old as the last change of @parent.
+ *
+ * Context: In a fill operation: the tree's lock is held. May sleep.
+ * Return: As eventfs_create_lazy_dir().
+ */
+struct eventfs_inode *eventfs_add_dir(const char *name, struct eventfs_inode *parent,
+				      const struct eventfs_entry *entries,
+				      int size, void *data)
+{
+	lockdep_assert_held(&eventfs_root(parent)->lock);
+	return eventfs_make_dir(name, parent, entries, size, data, NULL,
+				atomic64_read(&eventfs_extra(parent)->changed));
+}
 
-	node = kmem_cache_zalloc(eventfs_node_cache, GFP_KERNEL);
-	if (!node)
-		return ERR_PTR(-ENOMEM);
-	error = eventfs_init_node(node, name, len, entries, size, data);
-	if (error) {
-		kmem_cache_free(eventfs_node_cache, node);
-		return ERR_PTR(error);
-	}
+/**
+ * eventfs_defer - a child comes or goes: is that left to the fill operation?
+ * @dir: the directory
+ *
+ * To be called before what the fill operation walks is changed. If the directory is
+ * watched, it is filled now.
+ *
+ * Context: Caller holds the tree's lock, by eventfs_lock(). May sleep.
+ * Return: true if @dir is not filled: only its times have changed, and there is no
+ * child to create or remove. false if it is.
+ */
+bool eventfs_defer(struct eventfs_inode *dir)
+{
+	struct inode *inode;
+	bool watched;
 
-	node->parent = eventfs_get(parent);
-	root = eventfs_root(parent);
-	scoped_guard(mutex, &root->lock) {
-		error = eventfs_publish(node);
-		if (!error)
-			eventfs_notify(node, root->dentry->d_sb, FS_CREATE);
-	}
-	if (error) {
-		/* Nobody has seen it: not a release, and no grace period. */
-		eventfs_free(node);
-		eventfs_put(parent);
-		return ERR_PTR(error);
-	}
-	return node;
+	lockdep_assert_held(&eventfs_root(dir)->lock);
+
+	if (eventfs_is_filled(dir))
+		return false;
+	inode = eventfs_cached_inode(dir, 0);
+	watched = inode && eventfs_is_watched(inode);
+	iput(inode);
+	if (watched && !eventfs_fill_locked(dir))
+		return false;
+	eventfs_change(eventfs_extra(dir), eventfs_now());
+	return true;
+}
+
+/**
+ * eventfs_lock - lock a tree
+ * @ei: any node of it, or NULL, which does nothing
+ *
+ * Fill operations of the tree are kept out until eventfs_unlock(). None of the
+ * functions that take the tree's lock may be called.
+ *
+ * Context: May sleep. event_mutex may be held.
+ */
+void eventfs_lock(struct eventfs_inode *ei)
+{
+	if (ei)
+		mutex_lock(&eventfs_root(ei)->lock);
+}
+
+/**
+ * eventfs_unlock - unlock a tree
+ * @ei: as for eventfs_lock()
+ */
+void eventfs_unlock(struct eventfs_inode *ei)
+{
+	if (ei)
+		mutex_unlock(&eventfs_root(ei)->lock);
 }
 
 static struct eventfs_root *eventfs_create_root(const char *name, int len,
@@ -1327,7 +1516,7 @@ static struct eventfs_root *eventfs_create_root(const char *name, int len,
 
 	if (!root)
 		return ERR_PTR(-ENOMEM);
-	error = eventfs_init_node(&root->node, name, len, entries, size, data);
+	error = eventfs_init_node(&root->node, name, len, entries, size, data, eventfs_now());
 	if (error) {
 		kfree(root);
 		return ERR_PTR(error);
@@ -1403,7 +1592,7 @@ err_root:
  * Removal
  */
 
-/* Drop the name of an inode: its dentry if unused now, otherwise with its last user. */
+/* Unhash the dentry of an inode, which is freed now or by its last dput(). */
 static void eventfs_drop_alias(struct inode *inode)
 {
 	struct dentry *dentry = d_find_alias(inode);
@@ -1411,16 +1600,16 @@ static void eventfs_drop_alias(struct inode *inode)
 	if (!dentry)
 		return;
 	d_invalidate(dentry);
-	/* Somebody else may have unhashed it, and not yet dropped what is below. */
+	/* Another task may have unhashed it and not yet dropped what is below. */
 	if (d_is_dir(dentry))
 		shrink_dcache_parent(dentry);
 	dput(dentry);
 }
 
 /*
- * Take the last link of an inode, so that its watches end with its last user, as
- * everywhere: the VFS asks for links when it takes the last dentry off, under the
- * same lock. If only a watch is left it ends now, and with it the inode.
+ * Clear the links of an inode, so that its watches end with its last user: the VFS
+ * checks them under the same lock when the last dentry goes. If there is no dentry
+ * any more, the watches end now.
  */
 static void eventfs_unlink_inode(struct inode *inode)
 {
@@ -1441,18 +1630,18 @@ static bool eventfs_is_cached(const struct eventfs_inode *node)
 }
 
 /*
- * Drop what is cached of a dead node: what is unused goes now, the rest when its last
- * user lets go. As nobody is active on the node, nothing comes after.
+ * Drop what is cached of a dead node: unused dentries and inodes now, the rest when
+ * their last user lets go. No activity is left, so nothing is added meanwhile.
  */
-static void eventfs_drop_cached(struct eventfs_inode *node, struct super_block *sb)
+static void eventfs_drop_cached(struct eventfs_inode *node)
 {
 	struct inode *inode;
 
 	if (!eventfs_is_cached(node))
 		return;
 
-	/* First let no lookup in, which could keep the walk over the dentries busy. */
-	inode = eventfs_cached_inode(node, 0, sb);
+	/* First keep new lookups out, which could keep the walk over the dentries busy. */
+	inode = eventfs_cached_inode(node, 0);
 	if (inode) {
 		inode_set_flags(inode, S_DEAD, S_DEAD);
 		eventfs_drop_alias(inode);
@@ -1461,9 +1650,9 @@ static void eventfs_drop_cached(struct eventfs_inode *node, struct super_block *
 	if (!eventfs_is_cached(node))
 		return;
 
-	/* What is in use. The directory is last: a watch of it hears of the files first. */
+	/* What is in use. Watches of files end before those of their directory. */
 	for (int slot = node->nr_entries; slot >= 0; slot--) {
-		inode = eventfs_cached_inode(node, slot, sb);
+		inode = eventfs_cached_inode(node, slot);
 		if (!inode)
 			continue;
 		if (slot)
@@ -1489,13 +1678,12 @@ static struct eventfs_inode *eventfs_deepest(struct eventfs_inode *node)
 }
 
 /*
- * Remove @top with all below it, from the bottom up. Names come to nothing
- * first; then, node by node: no new activity, wait for what runs, drop what is
- * cached, drop the tree's reference. Caller holds the tree's lock.
+ * Remove @top with all below it, from the bottom up. @top is unpublished first. Then,
+ * node by node: unpublish, end activity, drop what is cached, drop the tree's
+ * reference. Caller holds the tree's lock.
  */
 static void eventfs_remove_tree(struct eventfs_root *root, struct eventfs_inode *top)
 {
-	struct super_block *sb = root->dentry->d_sb;
 	struct eventfs_inode *node, *parent;
 	bool last;
 
@@ -1510,9 +1698,9 @@ static void eventfs_remove_tree(struct eventfs_root *root, struct eventfs_inode 
 		if (!last)
 			eventfs_unpublish(node);
 		eventfs_drain(node);
-		eventfs_drop_cached(node, sb);
+		eventfs_drop_cached(node);
 		if (parent)
-			eventfs_notify(node, sb, FS_DELETE);
+			eventfs_notify(node, FS_DELETE);
 		if (!last)
 			parent = eventfs_deepest(parent);
 		eventfs_put(node);
@@ -1525,9 +1713,9 @@ static void eventfs_remove_tree(struct eventfs_root *root, struct eventfs_inode 
  * eventfs_remove_dir - remove a directory with all below it
  * @ei: from eventfs_create_dir(), or NULL, which does nothing
  *
- * Once this returns, no callback of what was removed runs or will run, no name
- * leads to it, and nothing of it is cached that nobody uses. Releases have run
- * but for what is in use.
+ * On return no callback of what was removed is running or will run, no name leads to
+ * it, and no unused dentry or inode of it remains. Those in use are freed, and the
+ * entries released, when the last user lets go.
  *
  * Context: May sleep; takes the tree's lock; waits for callbacks that run.
  */
@@ -1547,8 +1735,7 @@ void eventfs_remove_dir(struct eventfs_inode *ei)
  * eventfs_remove_events_dir - remove an "events" directory with all below it
  * @ei: any node of the tree, or NULL, which does nothing
  *
- * As eventfs_remove_dir() for the whole tree, of which no node is to be used
- * by anybody any more.
+ * As eventfs_remove_dir() for the whole tree. No node of it may be used any more.
  *
  * Context: May sleep; takes the tree's lock; waits for callbacks that run. The
  * caller keeps tracefs_remove() of its neighbours out: this takes no i_rwsem, so
@@ -1578,7 +1765,7 @@ void eventfs_remove_events_dir(struct eventfs_inode *ei)
 /**
  * eventfs_init - set up the cache of nodes
  *
- * Not merged with others, so that /proc/slabinfo tells what eventfs takes.
+ * Not merged with others, so that /proc/slabinfo shows what eventfs takes.
  *
  * Context: At boot. May sleep.
  * Return: 0 or -ENOMEM.

@@ -17,7 +17,7 @@
  *
  * - The owner of an inode is a function of the superblock's defaults and of
  *   what was set on the object itself. So a change of the defaults costs the
- *   same however many inodes there are, and nobody sees half of it.
+ *   same however many inodes there are, and takes effect at one moment.
  *
  * - i_uid and i_gid are copies for the VFS, which reads them directly.
  *   tracefs_refresh_owner() brings them up to date: when the inode is made, in
@@ -82,8 +82,8 @@ struct tracefs_options {
 /**
  * struct tracefs_sb - the defaults of the superblock
  * @lock: held to change any of the following
- * @uid: owner of what nobody was given, by class
- * @gid: group of what nobody was given, by class
+ * @uid: owner of what has none of its own, by class
+ * @gid: group of what has none of its own, by class
  * @instances_set: ATTR_UID, ATTR_GID: what was set on "instances" and so does
  *	not follow the mount's root
  * @generation: counts the changes, never 0
@@ -258,9 +258,9 @@ static noinline int tracefs_owner_permission(struct mnt_idmap *idmap, struct ino
 int tracefs_permission(struct mnt_idmap *idmap, struct inode *inode, int mask)
 {
 	/*
-	 * What owner, group and others all may does not depend on who they are: an
-	 * early return, worth 4 % of a warm stat(). The multiplication asks for all
-	 * three. Not in a sticky directory: the VFS goes on to compare the owner.
+	 * Return early if owner, group and others all have the permission: then the
+	 * owner does not matter. That is worth 4 % of a warm stat(). Not for a sticky
+	 * directory: the VFS goes on to compare the owner.
 	 */
 	if (!(((mask & 7) * 0111 | S_ISVTX) & (READ_ONCE(inode->i_mode) ^ 0777)))
 		return 0;
@@ -270,9 +270,9 @@ int tracefs_permission(struct mnt_idmap *idmap, struct inode *inode, int mask)
 /**
  * tracefs_getattr - ->getattr of every inode of tracefs
  * @idmap: idmap of the mount, always the one without effect
- * @path: what is asked about
+ * @path: the object
  * @stat: is filled in
- * @request_mask: STATX_*, what is asked for
+ * @request_mask: STATX_*
  * @flags: AT_STATX_*, unused
  *
  * Context: Any. Does not sleep and takes no lock.
@@ -285,9 +285,10 @@ int tracefs_getattr(struct mnt_idmap *idmap, const struct path *path,
 	struct tracefs_owner owner;
 
 	guard(rcu)();
-	generic_fillattr(idmap, request_mask, inode, stat);
 	if (get_tracefs(inode)->flags & TRACEFS_EVENT)
 		eventfs_fill_stat(inode, stat);
+	else
+		generic_fillattr(idmap, request_mask, inode, stat);
 	owner = tracefs_owner(inode);
 	stat->uid = owner.uid;
 	stat->gid = owner.gid;
@@ -451,7 +452,7 @@ static void tracefs_copy_attr(struct mnt_idmap *idmap, struct inode *inode,
 	guard(rcu)();
 	spin_lock(&inode->i_lock);
 	tracefs_refresh_owner_locked(inode);
-	/* Marked, for those who read it without a lock. */
+	/* Marked, for readers without a lock. */
 	if (iattr->ia_valid & ATTR_MODE)
 		WRITE_ONCE(inode->i_mode, iattr->ia_mode);
 	setattr_copy(idmap, inode, &times);
@@ -476,7 +477,7 @@ int tracefs_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
 	int error;
 
 	tracefs_refresh_owner(inode);
-	/* The VFS has asked this before, when the owner may have been outdated. */
+	/* The VFS has checked this, perhaps against an outdated owner. */
 	error = may_setattr(idmap, inode, iattr->ia_valid);
 	if (!error)
 		error = setattr_prepare(idmap, dentry, iattr);
@@ -526,7 +527,7 @@ static void tracefs_evict_inode(struct inode *inode)
 		return;
 	}
 
-	/* Nobody changes it any more; path walks under RCU may still look. */
+	/* It does not change any more, but a path walk under RCU may still read it. */
 	attrs = rcu_dereference_protected(ti->attrs, true);
 	if (attrs)
 		kfree_rcu(attrs, rcu);
@@ -592,10 +593,10 @@ static const struct inode_operations tracefs_dir_inode_operations = {
 };
 
 /*
- * The callbacks create and remove the directory with all that is in it by the
- * functions below, which take the inode locks and tell watches. So they are called
- * without the locks that the VFS holds, and with a copy of the name. They serialise
- * themselves. The VFS tells watches again when they succeed.
+ * The callbacks create and remove the directory with the functions below, which take
+ * the inode locks. So they are called without the locks that the VFS holds, and with a
+ * copy of the name. They serialise themselves. Watches of "instances" are notified
+ * twice, by these functions and by the VFS.
  */
 static struct dentry *tracefs_mkdir(struct mnt_idmap *idmap, struct inode *dir,
 				    struct dentry *dentry, umode_t mode)
@@ -617,7 +618,7 @@ static int tracefs_rmdir(struct inode *dir, struct dentry *dentry)
 	struct name_snapshot name;
 	int error;
 
-	/* The VFS has asked this before, when the owners may have been outdated. */
+	/* The VFS has checked this, perhaps against outdated owners. */
 	tracefs_refresh_owner(dir);
 	tracefs_refresh_owner(inode);
 	if (check_sticky(&nop_mnt_idmap, dir, inode))
@@ -974,7 +975,7 @@ static struct dentry *tracefs_make_dir(const char *name, struct dentry *parent,
 	if (IS_ERR(dentry))
 		return NULL;
 
-	/* Nothing for others: the mount's root decides who comes this far. */
+	/* No access for others: who may search it is up to the mount's root. */
 	inode = tracefs_new_inode(dentry->d_sb, d_inode(dentry->d_parent), S_IFDIR | 0750);
 	if (!inode)
 		return tracefs_failed_creating(dentry);

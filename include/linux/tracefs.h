@@ -12,6 +12,7 @@
 #ifndef _TRACEFS_H_
 #define _TRACEFS_H_
 
+#include <linux/cleanup.h>
 #include <linux/fs.h>
 #include <linux/seq_file.h>
 #include <linux/types.h>
@@ -23,7 +24,7 @@ struct file_operations;
 struct eventfs_inode;
 
 /**
- * typedef eventfs_callback - tell whether a file exists, and what it is
+ * typedef eventfs_callback - say whether a file exists, and what it is
  * @name: name of the entry
  * @mode: to be set to the permission bits
  * @data: the data of the directory; may be replaced, for this file only
@@ -50,14 +51,15 @@ typedef int (*eventfs_callback)(const char *name, umode_t *mode, void **data,
 
 /**
  * typedef eventfs_release - a directory's data is no longer used
- * @name: name of the entry that asked for this
+ * @name: name of the entry
  * @data: the data of the directory
  *
- * Called once for each entry that has one, after the last dentry and the last inode
- * of its directory are gone: what an open file uses through @data is valid until it
- * is closed, and an inode may be kept longer, by a watch or a Landlock rule. Never called for a directory whose creation failed. Without a
- * release, @data may be freed as soon as the removal returned, and the file
- * operations must find out for themselves that it is.
+ * Called once for each entry that has one, after the last dentry and the last inode of
+ * its directory are gone. So what an open file uses through @data is valid until it is
+ * closed; a watch or a Landlock rule may keep an inode longer. Never called for a
+ * directory whose creation failed. Without a release, @data may be freed as soon as
+ * the removal returned, and the file operations must find out for themselves that it
+ * is.
  *
  * Context: Runs inside eventfs_remove_dir(), with what its caller holds, or in
  * any dput() or iput(), or at the end of a lookup or listing, under the lock of
@@ -69,7 +71,7 @@ typedef void (*eventfs_release)(const char *name, void *data);
 /**
  * struct eventfs_entry - a file of a directory of events
  * @name: its name, different from those of the other entries
- * @callback: tells whether the file exists, and what it is
+ * @callback: says whether the file exists, and what it is
  * @release: called when the directory's data is no longer used, or NULL
  *
  * An array of these may be shared by many directories, also in different
@@ -89,6 +91,34 @@ struct eventfs_inode *eventfs_create_events_dir(const char *name, struct dentry 
 struct eventfs_inode *eventfs_create_dir(const char *name, struct eventfs_inode *parent,
 					 const struct eventfs_entry *entries,
 					 int size, void *data);
+
+/**
+ * typedef eventfs_fill - create the children of a directory
+ * @dir: the directory
+ * @data: its data
+ *
+ * Called before the directory is first searched or listed, and again until it
+ * succeeds. Creates the children that do not exist yet with eventfs_add_dir(). The
+ * list of them that it walks changes under eventfs_lock(), after eventfs_defer().
+ *
+ * Context: May sleep. The tree's lock is held, and perhaps that of the directory's
+ * inode: must not wait for event_mutex, nor call back into eventfs but for
+ * eventfs_add_dir().
+ * Return: 0, or -ENOMEM, with which the lookup or listing fails.
+ */
+typedef int (*eventfs_fill)(struct eventfs_inode *dir, void *data);
+
+struct eventfs_inode *eventfs_create_lazy_dir(const char *name, struct eventfs_inode *parent,
+					      const struct eventfs_entry *entries,
+					      int size, void *data, eventfs_fill fill);
+struct eventfs_inode *eventfs_add_dir(const char *name, struct eventfs_inode *parent,
+				      const struct eventfs_entry *entries,
+				      int size, void *data);
+bool eventfs_defer(struct eventfs_inode *dir);
+
+void eventfs_lock(struct eventfs_inode *ei);
+void eventfs_unlock(struct eventfs_inode *ei);
+DEFINE_GUARD(eventfs, struct eventfs_inode *, eventfs_lock(_T), eventfs_unlock(_T))
 
 void eventfs_remove_events_dir(struct eventfs_inode *ei);
 void eventfs_remove_dir(struct eventfs_inode *ei);

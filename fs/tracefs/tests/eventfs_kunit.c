@@ -94,6 +94,9 @@ struct ek_gate {
  * @declines: the file "maybe" does not exist
  * @gate: where the callback of "gate" is held up
  * @other_gate: the same for "maybe"
+ * @lazy: the children that its fill operation makes
+ * @fills: how often that ran
+ * @fill_error: why it stops after the first of them
  */
 struct ek_dir {
 	struct list_head list;
@@ -105,6 +108,9 @@ struct ek_dir {
 	bool declines;
 	struct ek_gate gate;
 	struct ek_gate other_gate;
+	struct ek_dir *lazy[2];
+	unsigned int fills;
+	int fill_error;
 };
 
 #define EK_NR_IDS	64	/* more than any case keeps */
@@ -264,6 +270,40 @@ static struct ek_dir *ek_create(struct kunit *test, struct ek_dir *parent, const
 	struct ek_dir *dir = ek_new_dir(test);
 
 	KUNIT_ASSERT_EQ(test, ek_try_create(dir, parent, name), 0);
+	return dir;
+}
+
+static const char * const ek_lazy_names[] = { "one", "two" };
+
+/* Make those that are not there yet. */
+static int ek_fill(struct eventfs_inode *node, void *data)
+{
+	struct ek_dir *dir = data;
+
+	dir->fills++;
+	for (int i = 0; i < ARRAY_SIZE(dir->lazy); i++) {
+		struct ek_dir *child = dir->lazy[i];
+		int error = child->node ? 0 : i ? dir->fill_error : 0;
+
+		if (!error && !child->node)
+			error = ek_adopt(child, eventfs_add_dir(ek_lazy_names[i], node, ek_entries,
+								EK_NR_FILES, child));
+		if (error)
+			return error;
+	}
+	return 0;
+}
+
+static struct ek_dir *ek_create_lazy(struct kunit *test, struct ek_dir *parent, const char *name)
+{
+	struct ek_dir *dir = ek_new_dir(test);
+	struct eventfs_inode *node;
+
+	for (int i = 0; i < ARRAY_SIZE(dir->lazy); i++)
+		dir->lazy[i] = ek_new_dir(test);
+	node = eventfs_create_lazy_dir(name, parent->node, ek_entries, EK_NR_FILES, dir,
+				       ek_fill);
+	KUNIT_ASSERT_EQ(test, ek_adopt(dir, node), 0);
 	return dir;
 }
 
@@ -3987,6 +4027,170 @@ static void lookups_race_creation(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, ek_join(works[i]), 0);
 }
 
+/*
+ * Directories that are filled when somebody looks
+ */
+
+/*
+ * A look at the directory itself fills nothing. Fails without: eventfs_fill_dir() in
+ * lookup, or in the listing; with: the store of NULL left out.
+ */
+static void lazy_directory_is_filled_by_a_look_into_it(struct kunit *test)
+{
+	static const char * const looks[] = { "one", "none", "format", NULL };
+	struct ek_fixture *fixture = test->priv;
+
+	for (int i = 0; i < ARRAY_SIZE(looks); i++) {
+		struct ek_dir *dir = ek_create_lazy(test, fixture->events, "lazy");
+		struct ek_scan *scan;
+		char name[32];
+
+		EK_EXPECT_FOUND(test, "events/lazy");
+		ek_list(test, "events", 16, 16);
+		KUNIT_EXPECT_EQ(test, dir->fills, 0);
+		if (looks[i]) {
+			snprintf(name, sizeof(name), "events/lazy/%s", looks[i]);
+			KUNIT_EXPECT_EQ(test, ek_probe(test, name, 0),
+					strcmp(looks[i], "none") ? 0 : -ENOENT);
+			KUNIT_EXPECT_EQ_MSG(test, dir->fills, 1, "%s", name);
+		}
+		scan = ek_list(test, "events/lazy", 16, 3);
+		KUNIT_EXPECT_EQ(test, scan->nr, 2 + EK_NR_FILES + 2);
+		KUNIT_EXPECT_EQ(test, ek_listed(scan, "one"), 1);
+		KUNIT_EXPECT_EQ(test, ek_listed(scan, "two"), 1);
+		EK_EXPECT_FOUND(test, "events/lazy/two/format");
+		EK_EXPECT_ABSENT(test, "events/lazy/none");
+		EK_EXPECT_CACHED_MISS(test, "events/lazy/none");
+		KUNIT_EXPECT_EQ(test, dir->fills, 1);
+		ek_remove(dir);
+		KUNIT_EXPECT_TRUE(test, ek_is_released(dir->lazy[0]));
+		KUNIT_EXPECT_TRUE(test, ek_is_released(dir->lazy[1]));
+	}
+}
+
+/* Nothing is hidden by a failure. Fails with: fill cleared whatever it returned. */
+static void failed_filling_is_tried_again(struct kunit *test)
+{
+	struct ek_fixture *fixture = test->priv;
+	struct ek_dir *dir = ek_create_lazy(test, fixture->events, "lazy");
+	struct ek_scan *scan = ek_new_scan(test, 16);
+	struct file *file;
+
+	dir->fill_error = -ENOMEM;
+	KUNIT_EXPECT_EQ(test, ek_probe(test, "events/lazy/two", 0), -ENOMEM);
+	KUNIT_EXPECT_EQ(test, ek_probe(test, "events/lazy/none", 0), -ENOMEM);
+	file = ek_open(test, "events/lazy");
+	KUNIT_EXPECT_EQ(test, ek_list_rest(file, scan, 16), -ENOMEM);
+	ek_close(file);
+	KUNIT_EXPECT_EQ(test, dir->fills, 3);
+
+	dir->fill_error = 0;
+	EK_EXPECT_FOUND(test, "events/lazy/two");
+	EK_EXPECT_ABSENT(test, "events/lazy/none");
+	KUNIT_EXPECT_EQ(test, ek_list(test, "events/lazy", 16, 16)->nr, 2 + EK_NR_FILES + 2);
+	KUNIT_EXPECT_EQ(test, dir->fills, 4);
+}
+
+/* Fails with: eventfs_change() in filling, a birth of its own for each child. */
+static void filling_is_no_change(struct kunit *test)
+{
+	struct ek_fixture *fixture = test->priv;
+	struct ek_dir *dir = ek_create_lazy(test, fixture->events, "lazy");
+	struct kstat before = ek_stat(test, "events/lazy");
+	struct kstat after, child;
+	s64 age;
+
+	ek_tick();
+	child = ek_stat(test, "events/lazy/one");
+	after = ek_stat(test, "events/lazy");
+	KUNIT_EXPECT_EQ(test, dir->fills, 1);
+	KUNIT_EXPECT_TRUE(test, timespec64_equal(&before.mtime, &after.mtime));
+	age = timespec64_to_ns(&child.mtime) - timespec64_to_ns(&before.mtime);
+	KUNIT_EXPECT_GE(test, age, 0);
+	KUNIT_EXPECT_LT(test, age, 1 << 16);
+}
+
+static bool ek_defer(struct ek_dir *dir)
+{
+	guard(eventfs)(dir->node);
+	return eventfs_defer(dir->node);
+}
+
+/*
+ * Who creates or removes a child asks first. Fails without: eventfs_change() in
+ * eventfs_defer(), or the question for watches.
+ */
+static void change_of_a_lazy_directory_is_deferred(struct kunit *test)
+{
+	struct ek_fixture *fixture = test->priv;
+	struct ek_dir *dir = ek_create_lazy(test, fixture->events, "lazy");
+	struct kstat before, after;
+	struct ek_watch *watch;
+
+	before = ek_stat(test, "events/lazy");
+	ek_tick();
+	KUNIT_EXPECT_TRUE(test, ek_defer(dir));
+	KUNIT_EXPECT_EQ(test, dir->fills, 0);
+	after = ek_stat(test, "events/lazy");
+	KUNIT_EXPECT_GT(test, timespec64_compare(&after.mtime, &before.mtime), 0);
+
+	watch = ek_watch(test, "events/lazy");
+	dir->fill_error = -ENOMEM;
+	KUNIT_EXPECT_TRUE(test, ek_defer(dir));
+	dir->fill_error = 0;
+	KUNIT_EXPECT_FALSE(test, ek_defer(dir));
+	KUNIT_EXPECT_EQ(test, dir->fills, 2);
+	KUNIT_EXPECT_EQ(test, watch->created, 0);
+	ek_remove(dir->lazy[0]);
+	KUNIT_EXPECT_EQ(test, watch->deleted, 1);
+	ek_watch_end(watch);
+	KUNIT_EXPECT_FALSE(test, ek_defer(dir));
+	EK_EXPECT_ABSENT(test, "events/lazy/one");
+}
+
+/* Fails without: the test for a dead node in eventfs_fill_locked(). */
+static void removed_directory_is_not_filled(struct kunit *test)
+{
+	struct ek_fixture *fixture = test->priv;
+	struct ek_dir *dir = ek_create_lazy(test, fixture->events, "lazy");
+	struct ek_scan *scan = ek_new_scan(test, 16);
+	struct file *file = ek_open(test, "events/lazy");
+	struct path path;
+
+	ek_remove(dir);
+	KUNIT_EXPECT_EQ(test, vfs_path_lookup(file->f_path.dentry, ek_mnt, "one", 0, &path),
+			-ENOENT);
+	KUNIT_EXPECT_EQ(test, ek_list_rest(file, scan, 16), -ENOENT);
+	ek_close(file);
+	KUNIT_EXPECT_EQ(test, dir->fills, 0);
+	KUNIT_EXPECT_TRUE(test, ek_is_released(dir));
+}
+
+/* Two who look and one who removes: the directory is filled once or not at all. */
+static void filling_races_removal(struct kunit *test)
+{
+	struct ek_fixture *fixture = test->priv;
+
+	for (int i = 0; i < 200; i++) {
+		struct ek_dir *dir = ek_create_lazy(test, fixture->events, "lazy");
+		struct ek_work *looks[2], *remove;
+
+		looks[0] = ek_start(test, ek_do_lookup, NULL, "events/lazy/one");
+		looks[1] = ek_start(test, ek_do_lookup, NULL, "events/lazy/two");
+		remove = ek_start(test, ek_do_remove, dir, NULL);
+		for (int k = 0; k < ARRAY_SIZE(looks); k++) {
+			int error = ek_join(looks[k]);
+
+			KUNIT_EXPECT_TRUE(test, !error || error == -ENOENT);
+			if (!error)
+				path_put(&looks[k]->path);
+		}
+		ek_join(remove);
+		KUNIT_EXPECT_LE(test, dir->fills, 1);
+		EK_EXPECT_ABSENT(test, "events/lazy");
+	}
+}
+
 static struct kunit_case ek_cases[] = {
 	KUNIT_CASE(absent_name_is_not_found),
 	KUNIT_CASE(existing_name_is_found),
@@ -4064,6 +4268,12 @@ static struct kunit_case ek_cases[] = {
 	KUNIT_CASE(watch_hears_of_a_file_that_is_hidden),
 	KUNIT_CASE(removal_of_the_tree_is_told),
 	KUNIT_CASE(child_is_told_with_its_inode),
+	KUNIT_CASE(lazy_directory_is_filled_by_a_look_into_it),
+	KUNIT_CASE(failed_filling_is_tried_again),
+	KUNIT_CASE(filling_is_no_change),
+	KUNIT_CASE(change_of_a_lazy_directory_is_deferred),
+	KUNIT_CASE(removed_directory_is_not_filled),
+	KUNIT_CASE_SLOW(filling_races_removal),
 	KUNIT_CASE_SLOW(lookups_race_removal),
 	KUNIT_CASE(lookups_race_removal_of_the_tree),
 	KUNIT_CASE(lookups_race_creation),

@@ -549,6 +549,28 @@ static inline int make_all(const struct kind *kind)
 	return mkdir(INSTANCES "/" PREFIX, 0750) ? errno : 0;
 }
 
+/*
+ * Looks for a name in each system: its events get their directories then. What tests
+ * count has to be there before.
+ */
+static inline int look_into_systems(const char *events)
+{
+	const struct dirent64 *entry;
+	struct lister lister;
+	char path[PATH_MAX];
+	int error;
+
+	error = lister_open(&lister, events, sizeof(lister.buffer));
+	if (error)
+		return error;
+	while (!(error = lister_next(&lister, &entry)) && entry) {
+		snprintf(path, sizeof(path), "%s/%s/none", events, entry->d_name);
+		stat_path(path);
+	}
+	close(lister.fd);
+	return error;
+}
+
 /* Makes what stands throughout a test: a few events and an instance. */
 static inline int set_up(const struct kind *kind)
 {
@@ -558,7 +580,8 @@ static inline int set_up(const struct kind *kind)
 	error = tidy(kind);
 	if (error)
 		return error;
-	error = make_all(kind);
+	error = make_all(kind) ?: look_into_systems(EVENTS) ?:
+		look_into_systems(INSTANCES "/" PREFIX "/events");
 	if (error)
 		tidy(kind);
 	return error;
