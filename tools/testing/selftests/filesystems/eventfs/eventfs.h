@@ -273,6 +273,21 @@ static inline int list_to_end(const char *path)
 	return list_in_pieces(path, sizeof(((struct lister *)NULL)->buffer));
 }
 
+/* How often a listing of @dir has @name, or -1 */
+static inline int times_listed(const char *dir, const char *name)
+{
+	const struct dirent64 *entry;
+	struct lister lister;
+	int times = 0;
+
+	if (lister_open(&lister, dir, sizeof(lister.buffer)))
+		return -1;
+	while (!lister_next(&lister, &entry) && entry)
+		times += !strcmp(entry->d_name, name);
+	close(lister.fd);
+	return times;
+}
+
 static inline bool is_ours(const struct dirent64 *entry)
 {
 	return !strncmp(entry->d_name, PREFIX, strlen(PREFIX));

@@ -1345,20 +1345,6 @@ static bool in_commands_only(int byte)
 	return strchr("\t\n\v\f\r #/:;", byte) || byte == 0xa0;
 }
 
-static int times_listed(const char *dir, const char *name)
-{
-	const struct dirent64 *entry;
-	struct lister lister;
-	int times = 0;
-
-	if (lister_open(&lister, dir, sizeof(lister.buffer)))
-		return -1;
-	while (!lister_next(&lister, &entry) && entry)
-		times += !strcmp(entry->d_name, name);
-	close(lister.fd);
-	return times;
-}
-
 TEST_F_TIMEOUT(users, odd_names_are_served, TEST_SECONDS)
 {
 	char name[128] = PREFIX;

@@ -1,0 +1,1239 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Tests of what people reported about tracefs, eventfs and dynamic events
+ *
+ * Each test repeats one public report, or the fix of one. The comment above it says
+ * what was reported, when, and what is right. Error numbers and bytes that
+ * kernel/trace decides about are those of Linux 6.12.
+ */
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <sys/wait.h>
+
+#include "../../kselftest_harness.h"
+#include "eventfs.h"
+
+#define GROUP		EVENTS "/" PREFIX
+#define EVENT		GROUP "/" PREFIX "_s0"
+#define INSTANCE	INSTANCES "/" PREFIX
+#define INSTANCE_GROUP	INSTANCE "/events/" PREFIX
+#define NEW_INSTANCE	INSTANCES "/" PREFIX "_t"
+#define NEW_EVENT	PREFIX "_t"
+#define USER_GROUP	EVENTS "/user_events"
+
+/* A user and a group without any right but those that these ids give */
+#define SOMEBODY	1001
+#define SHELL		2000
+
+/*
+ * Small things
+ */
+
+/* The type and the mode, or 0 */
+static mode_t mode_of(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) ? 0 : st.st_mode;
+}
+
+static bool has_owners(const char *path, uid_t uid, gid_t gid)
+{
+	struct stat st;
+
+	return !stat(path, &st) && st.st_uid == uid && st.st_gid == gid;
+}
+
+/* What an option of tracefs is set to in /proc/mounts, or "" */
+static const char *mount_option(const char *option)
+{
+	static char value[32];
+	char line[2 * PATH_MAX], place[PATH_MAX], options[PATH_MAX];
+	FILE *file = fopen("/proc/self/mounts", "re");
+	size_t len = strlen(option);
+
+	value[0] = 0;
+	while (file && fgets(line, sizeof(line), file)) {
+		if (sscanf(line, "%*s %4095s tracefs %4095s", place, options) != 2 ||
+		    strcmp(place, TRACING))
+			continue;
+		for (char *at = strtok(options, ","); at; at = strtok(NULL, ",")) {
+			if (!strncmp(at, option, len) && at[len] == '=')
+				snprintf(value, sizeof(value), "%s", at + len + 1);
+		}
+	}
+	if (file)
+		fclose(file);
+	return value;
+}
+
+/* As "mount -o remount" does it: with the options that /proc/mounts shows */
+static int remount_as_shown(void)
+{
+	static const char * const names[] = { "uid", "gid", "mode" };
+	char options[128] = "";
+	size_t at = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		const char *value = mount_option(names[i]);
+
+		if (*value)
+			at += snprintf(options + at, sizeof(options) - at, "%s%s=%s",
+				       at ? "," : "", names[i], value);
+	}
+	return remount_with(at ? options : NULL);
+}
+
+/*
+ * Fixture
+ */
+
+/* Names of a system's files, which events may have as well */
+static const char * const file_names[] = { "enable", "filter" };
+
+FIXTURE(reports)
+{
+	struct stat root;	/* of the mount, to restore its owner and mode */
+};
+
+static int tidy_all(void)
+{
+	for (size_t i = 0; i < ARRAY_LEN(file_names); i++)
+		remove_event(&kprobe_kind, file_names[i]);
+	return tidy(&kprobe_kind);
+}
+
+FIXTURE_SETUP(reports)
+{
+	const char *why = cannot_run(&kprobe_kind);
+
+	if (why)
+		SKIP(return, "%s", why);
+	ASSERT_EQ(0, stat(TRACING, &self->root));
+	ASSERT_EQ(0, tidy_all());
+	ASSERT_EQ(0, set_up(&kprobe_kind));
+}
+
+FIXTURE_TEARDOWN_PARENT(reports)
+{
+	const struct stat *root = &self->root;
+	struct stat st;
+	char mode[16];
+
+	EXPECT_EQ(0, tidy_all());
+	EXPECT_EQ(0, stat(TRACING, &st));
+	if (st.st_uid != root->st_uid || st.st_gid != root->st_gid)
+		EXPECT_EQ(0, remount(root->st_uid, root->st_gid));
+	if (st.st_mode != root->st_mode || *mount_option("mode")) {
+		snprintf(mode, sizeof(mode), "mode=%o", root->st_mode & 07777);
+		EXPECT_EQ(0, remount_with(mode));
+	}
+}
+
+/*
+ * Names
+ */
+
+/*
+ * perf probes on functions called "filter" or "enable" (2026): perf and trace-cmd
+ * need the directory of the event. The file is back when the event is gone.
+ */
+TEST_F_TIMEOUT(reports, event_may_have_the_name_of_a_file, TEST_SECONDS)
+{
+	static const char * const groups[] = { GROUP, INSTANCE_GROUP };
+	char path[PATH_MAX], id[PATH_MAX];
+
+	for (size_t n = 0; n < ARRAY_LEN(file_names); n++) {
+		const char *name = file_names[n];
+
+		for (size_t g = 0; g < ARRAY_LEN(groups); g++) {
+			snprintf(path, sizeof(path), "%s/%s", groups[g], name);
+			EXPECT_TRUE(S_ISREG(mode_of(path))) TH_LOG("%s", path);
+		}
+		ASSERT_EQ(0, create_event(&kprobe_kind, name));
+		for (int again = 0; again < 2; again++) {
+			for (size_t g = 0; g < ARRAY_LEN(groups); g++) {
+				snprintf(path, sizeof(path), "%s/%s", groups[g], name);
+				snprintf(id, sizeof(id), "%s/%s/id", groups[g], name);
+				EXPECT_TRUE(S_ISDIR(mode_of(path))) TH_LOG("%s", path);
+				EXPECT_EQ(0, open_and_read(id)) TH_LOG("%s", id);
+				EXPECT_EQ(1, times_listed(groups[g], name))
+					TH_LOG("%s", path);
+			}
+			ASSERT_EQ(0, reclaim());
+		}
+		ASSERT_EQ(0, remove_event(&kprobe_kind, name));
+		for (size_t g = 0; g < ARRAY_LEN(groups); g++) {
+			snprintf(path, sizeof(path), "%s/%s", groups[g], name);
+			EXPECT_TRUE(S_ISREG(mode_of(path))) TH_LOG("%s", path);
+			EXPECT_EQ(0, open_and_read(path)) TH_LOG("%s", path);
+			EXPECT_EQ(0, write_text(path, "0")) TH_LOG("%s", path);
+			EXPECT_EQ(1, times_listed(groups[g], name)) TH_LOG("%s", path);
+		}
+	}
+}
+
+/* As in <linux/user_events.h>, which a C library may not have */
+struct registration {
+	__u32 size;
+	__u8 enable_bit;
+	__u8 enable_size;
+	__u16 flags;
+	__u64 enable_addr;
+	__u64 name_args;
+	__u32 write_index;
+};
+
+struct unregistration {
+	__u32 size;
+	__u8 disable_bit;
+	__u8 reserved;
+	__u16 reserved2;
+	__u64 disable_addr;
+};
+
+#define REGISTER	_IOWR('*', 0, struct registration *)
+#define UNREGISTER	_IOW('*', 2, struct unregistration *)
+
+/* Where the kernel tells if somebody has enabled the event */
+static unsigned int enabled;
+
+/* The event is there until it is unregistered and @fd is closed, or this process ends. */
+static int register_event(int fd, const char *name)
+{
+	struct registration reg = {
+		.size		= sizeof(reg),
+		.enable_size	= sizeof(enabled),
+		.enable_addr	= (uintptr_t)&enabled,
+		.name_args	= (uintptr_t)name,
+	};
+
+	return ioctl(fd, REGISTER, &reg) ? errno : 0;
+}
+
+static int unregister_event(int fd)
+{
+	struct unregistration unreg = {
+		.size		= sizeof(unreg),
+		.disable_addr	= (uintptr_t)&enabled,
+	};
+
+	return ioctl(fd, UNREGISTER, &unreg) ? errno : 0;
+}
+
+static int list_in(int dir, const char *path)
+{
+	const struct dirent64 *entry;
+	struct lister lister = { .size = sizeof(lister.buffer) };
+	int error;
+
+	lister.fd = openat(dir, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (lister.fd < 0)
+		return errno;
+	while (!(error = lister_next(&lister, &entry)) && entry)
+		;
+	close(lister.fd);
+	return error;
+}
+
+/*
+ * A user registers events with names that are no names of files (2024): each is
+ * refused, or has a directory, or none, and the listing of their system works.
+ */
+TEST_F_TIMEOUT(reports, odd_user_events_spoil_no_listing, TEST_SECONDS)
+{
+	static const struct {
+		const char *name;
+		size_t pad;		/* the length that it is filled up to */
+		int error;		/* of the registration */
+		int times;		/* in the listing */
+	} cases[] = {
+		{ PREFIX "_255",	255, 0, 1 },
+		{ PREFIX "_256",	256, 0, 0 },
+		{ PREFIX "_300",	300, 0, 0 },
+		{ PREFIX "/a",		0, 0, 0 },
+		{ "../" PREFIX,		0, 0, 0 },
+		{ ".",			0, 0, 1 },
+		{ "..",			0, 0, 1 },
+		{ PREFIX "a:b",		0, EINVAL, 0 },
+		{ PREFIX "a b",		0, EINVAL, 0 },
+	};
+	char name[512];
+	int fd, error, root;
+
+	if (access(user_kind.interface, F_OK))
+		SKIP(return, "no %s", user_kind.interface);
+	ASSERT_EQ(0, open_path(user_kind.interface, O_RDWR, &fd));
+	ASSERT_EQ(0, register_event(fd, PREFIX));
+	ASSERT_EQ(0, unregister_event(fd));
+	ASSERT_EQ(0, chmod(TRACING, 0755));
+	ASSERT_EQ(0, chmod(EVENTS, 0755));
+	ASSERT_EQ(0, chmod(USER_GROUP, 0755));
+	ASSERT_EQ(0, open_path(TRACING, O_PATH, &root));
+	for (size_t c = 0; c < ARRAY_LEN(cases); c++) {
+		snprintf(name, sizeof(name), "%s", cases[c].name);
+		if (cases[c].pad) {
+			memset(name + strlen(name), 'x', cases[c].pad - strlen(name));
+			name[cases[c].pad] = 0;
+		}
+		error = register_event(fd, name);
+		EXPECT_EQ(cases[c].error, error) TH_LOG("%s", name);
+		if (!error)
+			EXPECT_EQ(0, unregister_event(fd));
+		EXPECT_EQ(cases[c].times, times_listed(USER_GROUP, name))
+			TH_LOG("%s", name);
+		EXPECT_EQ(0, list_to_end(USER_GROUP)) TH_LOG("with %s", name);
+		ASSERT_EQ(0, become(SOMEBODY, SOMEBODY));
+		EXPECT_EQ(0, list_in(root, "events/user_events"))
+			TH_LOG("by a user, with %s", name);
+		ASSERT_EQ(0, become_root());
+	}
+	close(fd);
+	close(root);
+}
+
+/*
+ * A task that may write user_events_data and nothing else registers an event (2022):
+ * its directory is there, with the owner that it would have otherwise.
+ */
+TEST_F_TIMEOUT(reports, event_of_a_user_has_its_directory, TEST_SECONDS)
+{
+	const char *path = USER_GROUP "/" NEW_EVENT;
+	struct stat st;
+	int fd, root;
+
+	if (access(user_kind.interface, F_OK))
+		SKIP(return, "no %s", user_kind.interface);
+	ASSERT_EQ(0, stat(user_kind.interface, &st));
+	ASSERT_EQ(0, open_path(TRACING, O_PATH, &root));
+	ASSERT_EQ(0, chmod(TRACING, 0711));
+	ASSERT_EQ(0, chmod(user_kind.interface, 0666));
+	EXPECT_EQ(ENOENT, stat_path(path));
+	ASSERT_EQ(0, become(SOMEBODY, SOMEBODY));
+	fd = openat(root, "user_events_data", O_RDWR | O_CLOEXEC);
+	EXPECT_LE(0, fd);
+	EXPECT_EQ(0, register_event(fd, NEW_EVENT " u32 count"));
+	EXPECT_EQ(-1, openat(root, "user_events_status", O_RDONLY));
+	EXPECT_EQ(EACCES, errno);
+	ASSERT_EQ(0, become_root());
+	EXPECT_EQ(0, unregister_event(fd));
+	EXPECT_EQ(0, open_and_read(USER_GROUP "/" NEW_EVENT "/format"));
+	EXPECT_EQ(1, times_listed(USER_GROUP, NEW_EVENT));
+	EXPECT_TRUE(has_owners(path, self->root.st_uid, self->root.st_gid));
+	close(fd);
+	close(root);
+	EXPECT_EQ(0, chmod(user_kind.interface, st.st_mode & 07777));
+	/* It goes a moment after its last user. */
+	for (int i = 0; i < 500 && !stat_path(path); i++)
+		usleep(10000);
+	EXPECT_EQ(ENOENT, stat_path(path));
+}
+
+/*
+ * Removal
+ */
+
+#define NR_SEEKERS	8
+#define NR_NAMES	4096	/* that each of them misses in turn */
+#define MAX_PLACES	3
+#define MAX_ROUNDS	12
+#define LOAD_SECONDS	2	/* until the seekers stop, for a removal to end */
+
+/**
+ * struct like - something that is removed, and its like that stands
+ * @dir: of what is removed
+ * @standing: of its like
+ * @places: where to look for names, in both
+ * @rounds: how often it is made and removed, MAX_ROUNDS at most
+ * @make: makes it; return: 0 or an errno
+ * @remove: the same for its removal
+ */
+struct like {
+	const char *dir;
+	const char *standing;
+	const char *places[MAX_PLACES];
+	int rounds;
+	int (*make)(void);
+	int (*remove)(void);
+};
+
+static int make_instance(void)
+{
+	return mkdir(NEW_INSTANCE, 0750) ? errno : 0;
+}
+
+static int remove_new_instance(void)
+{
+	return remove_instance(PREFIX "_t");
+}
+
+static int make_event(void)
+{
+	return create_event(&kprobe_kind, NEW_EVENT);
+}
+
+static int remove_new_event(void)
+{
+	return remove_event(&kprobe_kind, NEW_EVENT);
+}
+
+static const struct like like_instance = {
+	.dir		= NEW_INSTANCE,
+	.standing	= INSTANCE,
+	.places		= { ".", "options", "events" },
+	.rounds		= 5,
+	.make		= make_instance,
+	.remove		= remove_new_instance,
+};
+
+static const struct like like_event = {
+	.dir		= GROUP "/" NEW_EVENT,
+	.standing	= EVENT,
+	.places		= { ".", ".", "." },
+	.rounds		= MAX_ROUNDS,
+	.make		= make_event,
+	.remove		= remove_new_event,
+};
+
+static struct {
+	int dirs[MAX_ROUNDS + 1][MAX_PLACES];	/* before the first round that of its like */
+	atomic_int round;
+	atomic_int seeking[MAX_ROUNDS + 1];
+	atomic_int wrong;	/* what a seeker saw that was not ENOENT */
+	atomic_bool removing;
+	atomic_bool stop;
+} race;
+
+static void *run_seeker(void *arg)
+{
+	long number = (long)arg;
+	int seen = -1;
+	char name[32];
+
+	for (unsigned int i = 0; !atomic_load(&race.stop); i = (i + 1) % NR_NAMES) {
+		int round = atomic_load(&race.round);
+
+		snprintf(name, sizeof(name), "%ld_%u", number, i);
+		if (!faccessat(race.dirs[round][number % MAX_PLACES], name, F_OK, 0) ||
+		    errno != ENOENT)
+			atomic_store(&race.wrong, errno ?: -1);
+		if (round != seen)
+			atomic_fetch_add(&race.seeking[round], 1);
+		seen = round;
+	}
+	return NULL;
+}
+
+/* Ends the load if a removal does not end before. */
+static void *run_watchdog(void *unused)
+{
+	double deadline = now() + PATIENCE;
+
+	(void)unused;
+	while (!atomic_load(&race.stop) && now() < deadline) {
+		if (!atomic_load(&race.removing))
+			deadline = now() + LOAD_SECONDS;
+		usleep(10000);
+	}
+	atomic_store(&race.stop, true);
+	return NULL;
+}
+
+/* Lines of the standing instance's trace, all of them calls of one function */
+static long count_traced(void)
+{
+	FILE *file = fopen(INSTANCE "/trace", "re");
+	char line[512];
+	long count = 0;
+
+	while (file && fgets(line, sizeof(line), file))
+		count += line[0] != '#';
+	if (file)
+		fclose(file);
+	return count;
+}
+
+static int open_places(const struct like *like, const char *dir, int round)
+{
+	char path[PATH_MAX];
+	int error = 0;
+
+	for (int i = 0; i < MAX_PLACES && !error; i++) {
+		snprintf(path, sizeof(path), "%s/%s", dir, like->places[i]);
+		error = open_path(path, O_PATH, &race.dirs[round][i]);
+	}
+	return error;
+}
+
+/* One round: makes something and removes it, when all seekers are in @dir. */
+static int remove_one(const struct like *like, const char *dir, int round)
+{
+	int error;
+
+	error = like->make() ?: list_to_end(like->dir) ?: open_places(like, dir, round);
+	if (error)
+		return error;
+	atomic_store(&race.round, round);
+	while (atomic_load(&race.seeking[round]) < NR_SEEKERS && !atomic_load(&race.stop))
+		usleep(1000);
+	atomic_store(&race.removing, true);
+	error = like->remove();
+	atomic_store(&race.removing, false);
+	return error;
+}
+
+/*
+ * Removes some, while others look for missing names in all places of @dir.
+ * Return: 0 or an errno. *walks: how often this task walked over what was cached, and
+ * *rounds: how many were removed before the seekers had to stop
+ */
+static int remove_while_missed(const struct like *like, const char *dir,
+			       long *walks, int *rounds)
+{
+	pthread_t threads[NR_SEEKERS + 1];
+	int error;
+
+	memset(&race, 0, sizeof(race));
+	/* Empties it, as O_TRUNC does. */
+	close(open(INSTANCE "/trace", O_WRONLY | O_TRUNC | O_CLOEXEC));
+	*rounds = 0;
+	error = open_places(like, like->standing, 0);
+	for (long i = 0; i < NR_SEEKERS; i++)
+		pthread_create(&threads[i], NULL, run_seeker, (void *)i);
+	pthread_create(&threads[NR_SEEKERS], NULL, run_watchdog, NULL);
+	while (!error && *rounds < like->rounds && !atomic_load(&race.stop))
+		error = remove_one(like, dir, ++*rounds);
+	if (atomic_load(&race.stop))
+		--*rounds;
+	atomic_store(&race.stop, true);
+	for (size_t i = 0; i < ARRAY_LEN(threads); i++)
+		pthread_join(threads[i], NULL);
+	for (int i = 0; i <= MAX_ROUNDS; i++) {
+		for (int place = 0; place < MAX_PLACES && race.dirs[i][place] > 0; place++)
+			close(race.dirs[i][place]);
+	}
+	*walks = count_traced();
+	return error;
+}
+
+FIXTURE(missed)
+{
+	char tid[16];
+};
+
+FIXTURE_VARIANT(missed)
+{
+	const struct like *like;
+};
+
+FIXTURE_VARIANT_ADD(missed, instance)
+{
+	.like = &like_instance,
+};
+
+FIXTURE_VARIANT_ADD(missed, event)
+{
+	.like = &like_event,
+};
+
+FIXTURE_SETUP(missed)
+{
+	const char *why = cannot_run(&kprobe_kind);
+
+	if (why)
+		SKIP(return, "%s", why);
+	ASSERT_EQ(0, set_up(&kprobe_kind));
+	snprintf(self->tid, sizeof(self->tid), "%ld", syscall(SYS_gettid));
+	/* What drops all that is cached below a directory */
+	if (write_text(INSTANCE "/set_ftrace_filter", "d_walk") ||
+	    write_text(INSTANCE "/set_ftrace_pid", self->tid) ||
+	    write_text(INSTANCE "/current_tracer", "function"))
+		SKIP(return, "d_walk() cannot be traced in an instance");
+}
+
+FIXTURE_TEARDOWN_PARENT(missed)
+{
+	EXPECT_EQ(0, tidy(&kprobe_kind));
+}
+
+/*
+ * Tasks look for missing names in a directory that is removed (2026): an rmdir took
+ * minutes, as they cached one more whenever it had dropped all. It drops no more often
+ * than while they look elsewhere, but for the name that each of them may be at.
+ */
+TEST_F_TIMEOUT(missed, removal_ends_while_names_are_missed, TEST_SECONDS)
+{
+	const struct like *like = variant->like;
+	int rounds_elsewhere, rounds;
+	long elsewhere, walks;
+
+	ASSERT_EQ(0, remove_while_missed(like, like->standing, &elsewhere, &rounds_elsewhere));
+	EXPECT_EQ(0, atomic_load(&race.wrong));
+	ASSERT_EQ(0, remove_while_missed(like, like->dir, &walks, &rounds));
+	EXPECT_EQ(0, atomic_load(&race.wrong));
+	TH_LOG("%ld walks for %d removals, %ld for %d while names in them were missed",
+	       elsewhere, rounds_elsewhere, walks, rounds);
+	EXPECT_GE(elsewhere + like->rounds * NR_SEEKERS, walks);
+	EXPECT_LE(rounds_elsewhere, rounds) TH_LOG("the last ended when nobody looked any more");
+}
+
+/*
+ * A format, hist, enable or option file is open while its event goes (CVE-2024-43891
+ * and others): ENODEV. Only the number of the event, which is in the file, may be told.
+ */
+TEST_F_TIMEOUT(reports, open_file_of_a_removed_event_is_dead, TEST_SECONDS)
+{
+	static const char * const files[] = {
+		"format", "hist", "enable", "filter", "trigger", "id",
+	};
+	int reads[ARRAY_LEN(files)], writes[ARRAY_LEN(files)];
+	char path[PATH_MAX];
+	bool writable;
+
+	ASSERT_EQ(0, create_event(&kprobe_kind, NEW_EVENT));
+	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+		event_path(path, &kprobe_kind, NEW_EVENT, files[i]);
+		ASSERT_EQ(0, open_path(path, O_RDONLY, &reads[i])) TH_LOG("%s", path);
+		writable = mode_of(path) & 0200;
+		writes[i] = -1;
+		if (writable)
+			ASSERT_EQ(0, open_path(path, O_WRONLY, &writes[i]));
+	}
+	ASSERT_EQ(0, remove_event(&kprobe_kind, NEW_EVENT));
+	for (int again = 0; again < 2; again++) {
+		for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+			int error = read_some(reads[i]);
+
+			if (strcmp(files[i], "id") || error)
+				EXPECT_EQ(ENODEV, error) TH_LOG("%s", files[i]);
+			if (writes[i] < 0)
+				continue;
+			EXPECT_EQ(-1, pwrite(writes[i], "0", 1, 0)) TH_LOG("%s", files[i]);
+			EXPECT_EQ(ENODEV, errno) TH_LOG("%s", files[i]);
+		}
+		/* An event of the same name is another. */
+		if (!again)
+			ASSERT_EQ(0, create_event(&kprobe_kind, NEW_EVENT));
+	}
+	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+		close(reads[i]);
+		close(writes[i]);
+	}
+}
+
+/* Of an instance, its files that do not keep it while they are open */
+static const char * const keep_nothing[] = {
+	"events/" PREFIX "/" PREFIX "_s0/format",
+	"events/" PREFIX "/" PREFIX "_s0/id",
+	"events/" PREFIX "/" PREFIX "_s0/trigger",
+};
+
+static bool keeps_instance(const char *path)
+{
+	for (size_t i = 0; i < ARRAY_LEN(keep_nothing); i++) {
+		if (!strcmp(path + strlen(NEW_INSTANCE "/"), keep_nothing[i]))
+			return false;
+	}
+	return true;
+}
+
+/* One CPU, one system and one event are enough. */
+static bool passed_over(const char *dir, const char *name)
+{
+	if (!strcmp(dir, NEW_INSTANCE "/per_cpu"))
+		return strcmp(name, "cpu0");
+	if (!strcmp(dir, NEW_INSTANCE "/events"))
+		return strcmp(name, PREFIX) && strcmp(name, "enable") &&
+		       strncmp(name, "header", strlen("header"));
+	return !strcmp(dir, NEW_INSTANCE "/events/" PREFIX) &&
+	       !strncmp(name, PREFIX, strlen(PREFIX)) && strcmp(name, PREFIX "_s0");
+}
+
+#define MAX_FILES	256
+
+static int find_files(const char *dir, char *files[MAX_FILES], size_t *nr)
+{
+	const struct dirent64 *entry;
+	struct lister lister;
+	char path[PATH_MAX];
+	int error;
+
+	error = lister_open(&lister, dir, sizeof(lister.buffer));
+	if (error)
+		return error;
+	while (!(error = lister_next(&lister, &entry)) && entry) {
+		if (is_dots(entry) || passed_over(dir, entry->d_name))
+			continue;
+		snprintf(path, sizeof(path), "%s/%s", dir, entry->d_name);
+		if (entry->d_type == DT_DIR)
+			error = find_files(path, files, nr);
+		else if (*nr < MAX_FILES)
+			files[(*nr)++] = strdup(path);
+		else
+			error = E2BIG;
+		if (error)
+			break;
+	}
+	close(lister.fd);
+	return error;
+}
+
+/*
+ * rmdir of an instance of which a file is open (2016 to 2026): EBUSY, and the instance
+ * is whole; or it goes, if that file is one of those that keep nothing.
+ */
+TEST_F_TIMEOUT(reports, open_file_keeps_its_instance_or_does_not, TEST_SECONDS)
+{
+	char *files[MAX_FILES];
+	size_t nr = 0;
+	int fd, error;
+
+	ASSERT_EQ(0, make_instance());
+	ASSERT_EQ(0, find_files(NEW_INSTANCE, files, &nr));
+	ASSERT_LT(40U, nr);
+	for (size_t i = 0; i < nr; i++) {
+		error = open_path(files[i], O_RDONLY | O_NONBLOCK, &fd);
+		ASSERT_EQ(0, error) TH_LOG("%s", files[i]);
+		error = remove_new_instance();
+		EXPECT_EQ(keeps_instance(files[i]) ? EBUSY : 0, error) TH_LOG("%s", files[i]);
+		if (error) {
+			EXPECT_EQ(0, stat_path(files[i])) TH_LOG("%s", files[i]);
+		} else {
+			EXPECT_EQ(ENOENT, stat_path(files[i])) TH_LOG("%s", files[i]);
+			ASSERT_EQ(0, make_instance());
+		}
+		close(fd);
+		free(files[i]);
+	}
+	EXPECT_EQ(0, remove_new_instance());
+}
+
+/*
+ * Bytes
+ */
+
+static ssize_t read_in_pieces(const char *path, char *text, size_t size, size_t piece)
+{
+	ssize_t got = 0;
+	size_t at = 0;
+	int fd;
+
+	if (open_path(path, O_RDONLY, &fd))
+		return -1;
+	while (at < size && (got = read(fd, text + at, piece < size - at ? piece : size - at)) > 0)
+		at += got;
+	close(fd);
+	return got < 0 ? -1 : (ssize_t)at;
+}
+
+#define COPIES	"copy EXDEV, within tracefs 0, sendfile EINVAL, splice EINVAL, mmap ENODEV"
+
+/* How the calls end that copy within the kernel */
+static const char *copies(const char *path)
+{
+	static char text[256];
+	int errors[5], fd, tmp, filter, pipes[2];
+	void *map;
+
+	if (open_path(path, O_RDONLY, &fd) || open_path(EVENT "/filter", O_WRONLY, &filter) ||
+	    pipe(pipes))
+		return "";
+	tmp = open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	errors[0] = syscall(SYS_copy_file_range, fd, NULL, tmp, NULL, 4096, 0) < 0 ? errno : 0;
+	errors[1] = syscall(SYS_copy_file_range, fd, NULL, filter, NULL, 4096, 0) < 0 ? errno : 0;
+	errors[2] = sendfile(tmp, fd, NULL, 4096) < 0 ? errno : 0;
+	errors[3] = splice(fd, NULL, pipes[1], NULL, 4096, SPLICE_F_NONBLOCK) < 0 ? errno : 0;
+	map = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0);
+	errors[4] = map == MAP_FAILED ? errno : 0;
+	snprintf(text, sizeof(text),
+		 "copy %s, within tracefs %s, sendfile %s, splice %s, mmap %s",
+		 strerrorname_np(errors[0]), strerrorname_np(errors[1]),
+		 strerrorname_np(errors[2]), strerrorname_np(errors[3]),
+		 strerrorname_np(errors[4]));
+	close(fd);
+	close(tmp);
+	close(filter);
+	close(pipes[0]);
+	close(pipes[1]);
+	return text;
+}
+
+/*
+ * Programs that read files byte by byte or let the kernel copy them (2019 to 2021,
+ * as copy_file_range() changed): the same bytes and errors for all files of an event.
+ */
+TEST_F_TIMEOUT(reports, files_are_read_and_copied_alike, TEST_SECONDS)
+{
+	static const struct {
+		const char *path;
+		bool once;	/* answers one read only, however little that takes */
+	} files[] = {
+		{ EVENT "/enable", false },
+		{ EVENT "/filter", true },
+		{ EVENT "/trigger", false },
+		{ EVENT "/format", false },
+		{ EVENT "/id", false },
+		{ GROUP "/enable", false },
+		{ GROUP "/filter", true },
+		{ EVENTS "/header_page", true },
+		{ EVENTS "/enable", false },
+	};
+	char whole[8192], bytes[8192];
+	ssize_t size;
+
+	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+		const char *path = files[i].path;
+
+		size = read_in_pieces(path, whole, sizeof(whole), sizeof(whole));
+		EXPECT_LT(0, size) TH_LOG("%s", path);
+		size = files[i].once ? 1 : size;
+		EXPECT_EQ(size, read_in_pieces(path, bytes, sizeof(bytes), 1)) TH_LOG("%s", path);
+		EXPECT_EQ(0, memcmp(whole, bytes, size)) TH_LOG("%s", path);
+		EXPECT_STREQ(COPIES, copies(path)) TH_LOG("%s", path);
+	}
+}
+
+/*
+ * Times
+ */
+
+#define MONTH	(30 * 24 * 3600)
+
+static int set_clock(time_t offset)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	ts.tv_sec += offset;
+	return clock_settime(CLOCK_REALTIME, &ts) ? errno : 0;
+}
+
+/*
+ * The clock of a board is set back by a month after the first events (2026): what
+ * changes then is stamped with the present, not with the last change.
+ */
+TEST_F_TIMEOUT(reports, clock_that_is_set_back_moves_times, TEST_SECONDS)
+{
+	static const char * const paths[] = {
+		GROUP, INSTANCE_GROUP, EVENT, EVENT "/enable", INSTANCES, TRACING,
+	};
+	struct stat before[ARRAY_LEN(paths)], after[ARRAY_LEN(paths)];
+	time_t back;
+	int error;
+
+	ASSERT_EQ(0, create_event(&kprobe_kind, NEW_EVENT));
+	for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
+		ASSERT_EQ(0, stat(paths[i], &before[i]));
+	}
+	error = set_clock(-MONTH);
+	if (error)
+		SKIP(return, "the clock cannot be set: %s", strerror(error));
+	/* Until the clock is right again, nothing may end the test. */
+	back = time(NULL);
+	error = remove_new_event() ?: make_instance();
+	for (size_t i = 2; i < 4; i++)
+		error = error ?: chmod(paths[i], 0701) ? errno : 0;
+	error = error ?: chmod(TRACING, 0711) ? errno : 0;
+	for (size_t i = 0; i < ARRAY_LEN(paths); i++)
+		error = error ?: stat(paths[i], &after[i]) ? errno : 0;
+	EXPECT_EQ(0, set_clock(MONTH));
+
+	ASSERT_EQ(0, error);
+	for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
+		EXPECT_LE(back - 1, after[i].st_ctime) TH_LOG("of %s", paths[i]);
+		EXPECT_GT(back + MONTH / 2, after[i].st_ctime) TH_LOG("of %s", paths[i]);
+		EXPECT_GT(before[i].st_ctime, after[i].st_ctime) TH_LOG("of %s", paths[i]);
+		/* Those whose entries changed */
+		if (i == 0 || i == 1 || i == 4) {
+			EXPECT_EQ(after[i].st_ctime, after[i].st_mtime) TH_LOG("of %s", paths[i]);
+		} else {
+			EXPECT_EQ(before[i].st_mtime, after[i].st_mtime) TH_LOG("of %s", paths[i]);
+		}
+	}
+	/* And so it is when the clock goes forward again. */
+	ASSERT_EQ(0, create_event(&kprobe_kind, NEW_EVENT));
+	ASSERT_EQ(0, stat(GROUP, &after[0]));
+	EXPECT_LE(before[0].st_mtime, after[0].st_mtime);
+}
+
+/*
+ * Mounts
+ */
+
+/*
+ * The root of the mount was opened with mode= or given away with uid= or gid=, and is
+ * closed by chmod or chown; then somebody runs "mount -o remount,nosuid" (2024 to
+ * 2026), which passes on what /proc/mounts shows: the root stays as it is.
+ */
+TEST_F_TIMEOUT(reports, remount_as_shown_opens_no_root, TEST_SECONDS)
+{
+	ASSERT_EQ(0, remount_with("mode=755"));
+	EXPECT_STREQ("755", mount_option("mode"));
+	ASSERT_EQ(0, chmod(TRACING, 0700));
+	ASSERT_EQ(0, remount_as_shown());
+	EXPECT_EQ(0700U, mode_of(TRACING) & 07777);
+
+	ASSERT_EQ(0, remount(SOMEBODY, SHELL));
+	ASSERT_EQ(0, chown(TRACING, 71, -1));
+	ASSERT_EQ(0, remount_as_shown());
+	EXPECT_TRUE(has_owners(TRACING, 71, SHELL)) TH_LOG("uid=%s", mount_option("uid"));
+	ASSERT_EQ(0, chown(TRACING, -1, 72));
+	ASSERT_EQ(0, remount_as_shown());
+	EXPECT_TRUE(has_owners(TRACING, 71, 72)) TH_LOG("gid=%s", mount_option("gid"));
+	/* Back to the group that the mount once had, by the mount */
+	ASSERT_EQ(0, remount(0, SHELL));
+	EXPECT_TRUE(has_owners(TRACING, 0, SHELL));
+}
+
+/*
+ * chgrp of single files, then a remount that names gid= (CVE-2024-36963): they follow,
+ * also when mount(8) has the group from /proc/mounts only.
+ */
+TEST_F_TIMEOUT(reports, changed_file_follows_a_remount_with_gid, TEST_SECONDS)
+{
+	static const char * const paths[] = {
+		TRACING "/tracing_on", EVENTS, GROUP, EVENT "/enable", INSTANCE "/tracing_on",
+		INSTANCE_GROUP "/" PREFIX "_s0/id",
+	};
+
+	for (int shown = 0; shown < 2; shown++) {
+		for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
+			ASSERT_EQ(0, chown(paths[i], -1, SOMEBODY));
+			EXPECT_TRUE(has_owners(paths[i], self->root.st_uid, SOMEBODY));
+		}
+		ASSERT_EQ(0, shown ? remount_as_shown() : remount_with("gid=2000"));
+		for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
+			EXPECT_TRUE(has_owners(paths[i], self->root.st_uid, SHELL))
+				TH_LOG("of %s", paths[i]);
+		}
+	}
+}
+
+/*
+ * The first mount's root was open to everybody for one release (2026): it has mode 0700
+ * unless mode= says otherwise, which /proc/mounts then shows.
+ */
+TEST_F_TIMEOUT(reports, root_is_closed_unless_mode_is_shown, TEST_SECONDS)
+{
+	const char *mode = mount_option("mode");
+
+	EXPECT_EQ(*mode ? strtoul(mode, NULL, 8) : 0700UL, mode_of(TRACING) & 07777UL);
+}
+
+/* The mount below debugfs reset the mode and the owners of all mounts (2022). */
+TEST_F_TIMEOUT(reports, automount_resets_nothing, TEST_SECONDS)
+{
+	const char *place = "/sys/kernel/debug/tracing";
+	struct statfs fs;
+	struct stat st;
+
+	ASSERT_EQ(0, mount_privately());
+	while (!umount2(place, MNT_DETACH))
+		;
+	if (statfs("/sys/kernel/debug", &fs) || fs.f_type != DEBUGFS_MAGIC)
+		SKIP(return, "debugfs is not mounted");
+	if (access("/sys/kernel/debug/tracing", F_OK))
+		SKIP(return, "no tracing below debugfs");
+	ASSERT_EQ(0, remount_with("uid=71,gid=72,mode=751"));
+	ASSERT_EQ(0, chmod(EVENT "/enable", 0604));
+	ASSERT_EQ(0, stat("/sys/kernel/debug/tracing/.", &st));
+	ASSERT_EQ(0, statfs("/sys/kernel/debug/tracing/.", &fs));
+	EXPECT_EQ(TRACEFS_MAGIC, fs.f_type);
+	EXPECT_EQ(0751U, st.st_mode & 07777);
+	EXPECT_EQ(0751U, mode_of(TRACING) & 07777);
+	EXPECT_TRUE(has_owners(TRACING, 71, 72));
+	EXPECT_TRUE(has_owners(EVENT "/enable", 71, 72));
+	EXPECT_EQ(0604U, mode_of("/sys/kernel/debug/tracing/events/" PREFIX "/" PREFIX
+				 "_s0/enable") & 07777);
+	EXPECT_STREQ("71", mount_option("uid"));
+	EXPECT_STREQ("72", mount_option("gid"));
+	EXPECT_STREQ("751", mount_option("mode"));
+}
+
+/*
+ * Vendors' boot scripts and systemd-tmpfiles give single event files to a group, by
+ * chown root:shell and chmod 0664, and a system by chmod -R (2022 to 2025): that holds
+ * for later users, through reclaim, until a mount names an owner.
+ */
+TEST_F_TIMEOUT(reports, boot_script_gives_files_to_a_group, TEST_SECONDS)
+{
+	static const char * const given[] = { EVENT "/enable", EVENT "/filter", EVENTS "/enable" };
+	static const char * const opened[] = {
+		TRACING, EVENTS, GROUP, EVENT, INSTANCE "/events",
+	};
+	const char *others = GROUP "/" PREFIX "_s1/enable";
+	mode_t events = mode_of(EVENTS "/enable") & 07777;
+	mode_t closed = mode_of(others);
+	int root, fd;
+
+	ASSERT_EQ(0, open_path(TRACING, O_PATH, &root));
+	for (size_t i = 0; i < ARRAY_LEN(opened); i++) {
+		ASSERT_EQ(0, chmod(opened[i], 0755));
+	}
+	for (size_t i = 0; i < ARRAY_LEN(given); i++) {
+		ASSERT_EQ(0, chown(given[i], 0, SHELL));
+		ASSERT_EQ(0, chmod(given[i], 0664));
+	}
+	for (int again = 0; again < 3; again++) {
+		for (size_t i = 0; i < ARRAY_LEN(given); i++) {
+			EXPECT_TRUE(has_owners(given[i], 0, SHELL)) TH_LOG("of %s", given[i]);
+			EXPECT_EQ(S_IFREG | 0664U, mode_of(given[i])) TH_LOG("of %s", given[i]);
+		}
+		EXPECT_EQ(closed, mode_of(others));
+		ASSERT_EQ(0, become(SOMEBODY, SHELL));
+		fd = openat(root, "events/" PREFIX "/" PREFIX "_s0/enable", O_RDWR | O_CLOEXEC);
+		EXPECT_EQ(1, write(fd, "0", 1));
+		close(fd);
+		EXPECT_EQ(-1, openat(root, "events/" PREFIX "/" PREFIX "_s1/enable", O_WRONLY));
+		EXPECT_EQ(EACCES, errno);
+		ASSERT_EQ(0, become_root());
+		/* A mount that names no owner is no reason either. */
+		ASSERT_EQ(0, again ? remount_with(NULL) : reclaim());
+	}
+	ASSERT_EQ(0, remount_with("gid=72"));
+	for (size_t i = 0; i < ARRAY_LEN(given); i++) {
+		EXPECT_TRUE(has_owners(given[i], 0, 72)) TH_LOG("of %s", given[i]);
+		EXPECT_EQ(S_IFREG | 0664U, mode_of(given[i])) TH_LOG("of %s", given[i]);
+	}
+	EXPECT_EQ(0, chmod(EVENTS "/enable", events));
+	close(root);
+}
+
+/* df and "find -fstype" as an ordinary user: the type and size of tracefs, at once. */
+TEST_F_TIMEOUT(reports, anybody_learns_the_file_system_type, TEST_SECONDS)
+{
+	static const char * const paths[] = { EVENT "/format", EVENT, EVENTS, INSTANCE, TRACING };
+	int fds[ARRAY_LEN(paths)];
+	struct statfs fs;
+
+	for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
+		ASSERT_EQ(0, open_path(paths[i], O_PATH, &fds[i]));
+	}
+	ASSERT_EQ(0, become(SOMEBODY, SOMEBODY));
+	for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
+		memset(&fs, 0xff, sizeof(fs));
+		EXPECT_EQ(0, fstatfs(fds[i], &fs)) TH_LOG("%s", paths[i]);
+		EXPECT_EQ(TRACEFS_MAGIC, fs.f_type) TH_LOG("%s", paths[i]);
+		EXPECT_EQ(0U, fs.f_blocks) TH_LOG("%s", paths[i]);
+		EXPECT_EQ(0U, fs.f_files) TH_LOG("%s", paths[i]);
+		EXPECT_EQ(4096, fs.f_bsize) TH_LOG("%s", paths[i]);
+		EXPECT_EQ(NAME_MAX, fs.f_namelen) TH_LOG("%s", paths[i]);
+		close(fds[i]);
+	}
+	EXPECT_EQ(0, statfs(TRACING, &fs));
+	EXPECT_EQ(-1, statfs(EVENTS, &fs));
+	EXPECT_EQ(EACCES, errno);
+	ASSERT_EQ(0, become_root());
+}
+
+static int remount_read_only(const char *place)
+{
+	return mount(NULL, place, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL) ? errno : 0;
+}
+
+/*
+ * A service has tracefs read-only, some of it masked, a part of it in another place, or
+ * under another source name (2019 to 2025): that works, and others see no change.
+ */
+TEST_F_TIMEOUT(reports, sandbox_changes_nothing_outside, TEST_SECONDS)
+{
+	const char *enable = "events/" PREFIX "/" PREFIX "_s0/enable";
+	char line[2 * PATH_MAX], pod[] = "/tmp/" PREFIX ".XXXXXX", path[PATH_MAX];
+	struct stat inside, outside;
+	int root, fd, found = 0;
+	FILE *file;
+
+	/* The way to what others see */
+	ASSERT_EQ(0, open_path(TRACING, O_PATH, &root));
+	ASSERT_EQ(0, mount_privately());
+	ASSERT_NE(NULL, mkdtemp(pod));
+	ASSERT_EQ(0, mount("none", pod, "tmpfs", 0, NULL));
+	snprintf(path, sizeof(path), "%s/part", pod);
+	ASSERT_EQ(0, mkdir(path, 0700));
+
+	/* Read-only, and masked by what is empty */
+	ASSERT_EQ(0, mount(TRACING, TRACING, NULL, MS_BIND | MS_REC, NULL));
+	ASSERT_EQ(0, remount_read_only(TRACING));
+	EXPECT_EQ(EROFS, write_text(EVENT "/enable", "1"));
+	EXPECT_EQ(0, open_and_read(EVENT "/enable"));
+	ASSERT_EQ(0, mount(path, INSTANCE_GROUP, NULL, MS_BIND, NULL));
+	ASSERT_EQ(0, mount("/dev/null", EVENT "/format", NULL, MS_BIND, NULL));
+	EXPECT_EQ(ENOENT, stat_path(INSTANCE_GROUP "/enable"));
+	EXPECT_TRUE(S_ISCHR(mode_of(EVENT "/format")));
+	fd = openat(root, enable, O_RDWR | O_CLOEXEC);
+	EXPECT_LE(0, fd);
+	EXPECT_EQ(1, write(fd, "0", 1));
+	close(fd);
+	EXPECT_EQ(0, fstatat(root, "events/" PREFIX "/" PREFIX "_s0/format", &outside, 0));
+	EXPECT_TRUE(S_ISREG(outside.st_mode));
+	EXPECT_EQ(0, faccessat(root, "instances/" PREFIX "/events/" PREFIX "/enable", F_OK, 0));
+
+	/* A part of it, in which events come and go */
+	ASSERT_EQ(0, mount(GROUP, path, NULL, MS_BIND, NULL));
+	snprintf(path, sizeof(path), "%s/part/" NEW_EVENT "/id", pod);
+	EXPECT_EQ(ENOENT, stat_path(path));
+	fd = openat(root, "dynamic_events", O_WRONLY | O_APPEND | O_CLOEXEC);
+	dprintf(fd, "p:" PREFIX "/" NEW_EVENT " vfs_read");
+	EXPECT_EQ(0, stat(path, &inside));
+	EXPECT_EQ(0, fstatat(root, "events/" PREFIX "/" NEW_EVENT "/id", &outside, 0));
+	EXPECT_EQ(outside.st_ino, inside.st_ino);
+	EXPECT_EQ(outside.st_dev, inside.st_dev);
+	dprintf(fd, "-:" PREFIX "/" NEW_EVENT);
+	EXPECT_EQ(ENOENT, stat_path(path));
+	close(fd);
+
+	/* Another source name */
+	ASSERT_EQ(0, mount("somewhere", pod, "tracefs", 0, NULL));
+	snprintf(path, sizeof(path), "%s/%s", pod, enable);
+	EXPECT_EQ(0, stat(path, &inside));
+	EXPECT_EQ(0, fstatat(root, enable, &outside, 0));
+	EXPECT_EQ(outside.st_ino, inside.st_ino);
+	snprintf(path, sizeof(path), "somewhere %s tracefs ", pod);
+	file = fopen("/proc/self/mounts", "re");
+	while (file && fgets(line, sizeof(line), file))
+		found += !strncmp(line, path, strlen(path));
+	if (file)
+		fclose(file);
+	EXPECT_EQ(1, found);
+	EXPECT_EQ(0, umount2(pod, 0));
+	EXPECT_EQ(0, umount2(pod, MNT_DETACH));
+	EXPECT_EQ(0, rmdir(pod));
+	close(root);
+}
+
+/*
+ * A fleet
+ */
+
+#define NR_CONTAINERS	13
+#define NR_FLEET_EVENTS	25
+
+static const char * const fleet_files[] = { "", "enable", "filter", "format" };
+
+static atomic_bool *fleet_ends;
+
+static const char *fleet_path(char path[PATH_MAX], const char *root, unsigned int i)
+{
+	snprintf(path, PATH_MAX, "%s/events/" PREFIX "/" PREFIX "_f%u/%s", root,
+		 i / 4 % NR_FLEET_EVENTS, fleet_files[i % 4]);
+	return path;
+}
+
+#define NR_FLEET_PATHS	(4 * NR_FLEET_EVENTS)
+
+static int run_container(const char *place, unsigned int number)
+{
+	char options[32], path[PATH_MAX];
+	int error = mount_privately();
+
+	snprintf(options, sizeof(options), "gid=%u", SHELL + number);
+	if (error || mount("tracefs", place, "tracefs", 0, options))
+		return error ?: errno;
+	/* Each begins at another one. */
+	for (unsigned int i = 0; i < NR_FLEET_PATHS && !error; i++)
+		error = chmod(fleet_path(path, place, i + 7 * number), 0751) ? errno : 0;
+	return error;
+}
+
+static int fleet_lists(void)
+{
+	return list_to_end(EVENTS) ?: list_in_pieces(GROUP, ENTRY_BUFFER);
+}
+
+static int fleet_looks(void)
+{
+	char path[PATH_MAX];
+	int error = 0;
+
+	for (unsigned int i = 0; i < NR_FLEET_PATHS && !error; i++)
+		error = stat_path(fleet_path(path, TRACING, i));
+	return error ?: open_and_read(EVENT "/format");
+}
+
+static int fleet_makes_events(void)
+{
+	return make_event() ?: stat_path(GROUP "/" NEW_EVENT "/id") ?: remove_new_event();
+}
+
+static int fleet_makes_instances(void)
+{
+	return make_instance() ?: stat_path(NEW_INSTANCE "/events/" PREFIX) ?:
+	       remove_new_instance();
+}
+
+static int (* const fleet_others[])(void) = {
+	fleet_lists, fleet_lists, fleet_looks, fleet_makes_events, fleet_makes_instances, reclaim,
+};
+
+static int run_until_end(int (*fn)(void))
+{
+	int error;
+
+	do {
+		error = fn();
+	} while (!error && !atomic_load(fleet_ends));
+	return error;
+}
+
+/*
+ * Thirteen containers start at once; each mounts tracefs with gid= and changes the
+ * modes of a hundred paths, while others list (2026): a kernel of 2024 hung for hours.
+ * All end, each stat has the last group, and nothing is left.
+ */
+TEST_F_TIMEOUT(reports, fleet_of_containers_starts, TEST_SECONDS)
+{
+	char place[] = "/tmp/" PREFIX ".XXXXXX", path[PATH_MAX], name[32];
+	pid_t pids[NR_CONTAINERS + ARRAY_LEN(fleet_others)];
+	long counts[NR_SLABS];
+	int fd, status;
+	struct stat st;
+
+	fleet_ends = mmap(NULL, sizeof(*fleet_ends), PROT_READ | PROT_WRITE,
+			  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, fleet_ends);
+	ASSERT_NE(NULL, mkdtemp(place));
+	ASSERT_EQ(0, fleet_makes_events() ?: fleet_makes_instances());
+	ASSERT_EQ(0, count_slabs(counts));
+	for (unsigned int i = 0; i < NR_FLEET_EVENTS; i++) {
+		snprintf(name, sizeof(name), PREFIX "_f%u", i);
+		ASSERT_EQ(0, create_event(&kprobe_kind, name));
+	}
+	for (size_t i = 0; i < ARRAY_LEN(pids); i++) {
+		pids[i] = fork();
+		ASSERT_LE(0, pids[i]);
+		if (!pids[i])
+			_exit(i < NR_CONTAINERS ? run_container(place, i) :
+						  run_until_end(fleet_others[i - NR_CONTAINERS]));
+	}
+	for (size_t i = 0; i < ARRAY_LEN(pids); i++) {
+		if (i == NR_CONTAINERS)
+			atomic_store(fleet_ends, true);
+		EXPECT_EQ(pids[i], waitpid(pids[i], &status, 0));
+		EXPECT_EQ(0, status) TH_LOG("%zu: %s", i, strerror(WEXITSTATUS(status)));
+	}
+	EXPECT_EQ(0, rmdir(place));
+
+	ASSERT_EQ(0, mount_nowhere("tracefs", NULL, "1999", &fd));
+	close(fd);
+	for (unsigned int i = 0; i < NR_FLEET_PATHS; i++) {
+		ASSERT_EQ(0, stat(fleet_path(path, TRACING, i), &st));
+		EXPECT_EQ(1999U, st.st_gid) TH_LOG("of %s", path);
+		EXPECT_EQ(0751U, st.st_mode & 07777) TH_LOG("of %s", path);
+	}
+	EXPECT_TRUE(has_owners(INSTANCE "/tracing_on", self->root.st_uid, 1999));
+	EXPECT_TRUE(has_owners(TRACING, self->root.st_uid, 1999));
+	for (unsigned int i = 0; i < NR_FLEET_EVENTS; i++) {
+		snprintf(name, sizeof(name), PREFIX "_f%u", i);
+		EXPECT_EQ(0, remove_event(&kprobe_kind, name));
+	}
+	EXPECT_EQ(0, reclaim());
+	EXPECT_STREQ("", slab_rise(counts));
+	EXPECT_EQ(ENOENT, stat_path(NEW_INSTANCE));
+	EXPECT_EQ(ENOENT, stat_path(GROUP "/" NEW_EVENT));
+}
+
+TEST_HARNESS_MAIN
