@@ -98,6 +98,7 @@ static const char * const file_names[] = { "enable", "filter" };
 FIXTURE(reports)
 {
 	struct stat root;	/* of the mount, to restore its owner and mode */
+	mode_t events;		/* mode of the directory of all systems, likewise */
 };
 
 static int tidy_all(void)
@@ -114,6 +115,7 @@ FIXTURE_SETUP(reports)
 	if (why)
 		SKIP(return, "%s", why);
 	ASSERT_EQ(0, stat(TRACING, &self->root));
+	self->events = mode_of(EVENTS) & 07777;
 	ASSERT_EQ(0, tidy_all());
 	ASSERT_EQ(0, set_up(&kprobe_kind));
 }
@@ -125,6 +127,7 @@ FIXTURE_TEARDOWN_PARENT(reports)
 	char mode[16];
 
 	EXPECT_EQ(0, tidy_all());
+	EXPECT_EQ(0, chmod(EVENTS, self->events));
 	EXPECT_EQ(0, stat(TRACING, &st));
 	if (st.st_uid != root->st_uid || st.st_gid != root->st_gid)
 		EXPECT_EQ(0, remount(root->st_uid, root->st_gid));
@@ -258,7 +261,7 @@ TEST_F_TIMEOUT(reports, odd_user_events_spoil_no_listing, TEST_SECONDS)
 		{ PREFIX "/a",		0, 0, 0 },
 		{ "../" PREFIX,		0, 0, 0 },
 		{ ".",			0, 0, 1 },
-		{ "..",			0, 0, 1 },
+		{ "..",			0, 0, 1 },	/* and ".": those of every listing */
 		{ PREFIX "a:b",		0, EINVAL, 0 },
 		{ PREFIX "a b",		0, EINVAL, 0 },
 	};
@@ -284,8 +287,7 @@ TEST_F_TIMEOUT(reports, odd_user_events_spoil_no_listing, TEST_SECONDS)
 		EXPECT_EQ(cases[c].error, error) TH_LOG("%s", name);
 		if (!error)
 			EXPECT_EQ(0, unregister_event(fd));
-		EXPECT_EQ(cases[c].times, times_listed(USER_GROUP, name))
-			TH_LOG("%s", name);
+		EXPECT_EQ(cases[c].times, times_listed(USER_GROUP, name)) TH_LOG("%s", name);
 		EXPECT_EQ(0, list_to_end(USER_GROUP)) TH_LOG("with %s", name);
 		ASSERT_EQ(0, become(SOMEBODY, SOMEBODY));
 		EXPECT_EQ(0, list_in(root, "events/user_events"))
