@@ -342,8 +342,10 @@ TEST_F_TIMEOUT(reports, event_of_a_user_has_its_directory, TEST_SECONDS)
 #define NR_SEEKERS	8
 #define NR_NAMES	4096	/* that each of them misses in turn */
 #define MAX_PLACES	3
-#define MAX_ROUNDS	12
-#define LOAD_SECONDS	2	/* until the seekers stop, for a removal to end */
+#define MAX_ROUNDS	32
+#define BUDGET_SECONDS	4	/* after which no further round begins */
+#define LOAD_SECONDS	2	/* at least, until the seekers stop for a removal to end */
+#define SLOWDOWN	5	/* and so many times what it takes while they are elsewhere */
 
 /**
  * struct like - something that is removed, and its like that stands
@@ -387,7 +389,7 @@ static const struct like like_instance = {
 	.dir		= NEW_INSTANCE,
 	.standing	= INSTANCE,
 	.places		= { ".", "options", "events" },
-	.rounds		= 5,
+	.rounds		= 10,
 	.make		= make_instance,
 	.remove		= remove_new_instance,
 };
@@ -408,6 +410,9 @@ static struct {
 	atomic_int wrong;	/* what a seeker saw that was not ENOENT */
 	atomic_bool removing;
 	atomic_bool stop;
+	double patience;	/* with a removal */
+	double longest;		/* that one took */
+	bool gave_up;		/* the seekers, before one ended */
 } race;
 
 static void *run_seeker(void *arg)
@@ -433,12 +438,12 @@ static void *run_seeker(void *arg)
 /* Ends the load if a removal does not end before. */
 static void *run_watchdog(void *unused)
 {
-	double deadline = now() + PATIENCE;
+	double deadline = now() + race.patience;
 
 	(void)unused;
 	while (!atomic_load(&race.stop) && now() < deadline) {
 		if (!atomic_load(&race.removing))
-			deadline = now() + LOAD_SECONDS;
+			deadline = now() + race.patience;
 		usleep(10000);
 	}
 	atomic_store(&race.stop, true);
@@ -474,6 +479,7 @@ static int open_places(const struct like *like, const char *dir, int round)
 /* One round: makes something and removes it, when all seekers are in @dir. */
 static int remove_one(const struct like *like, const char *dir, int round)
 {
+	double began;
 	int error;
 
 	error = like->make() ?: list_to_end(like->dir) ?: open_places(like, dir, round);
@@ -482,24 +488,30 @@ static int remove_one(const struct like *like, const char *dir, int round)
 	atomic_store(&race.round, round);
 	while (atomic_load(&race.seeking[round]) < NR_SEEKERS && !atomic_load(&race.stop))
 		usleep(1000);
+	began = now();
 	atomic_store(&race.removing, true);
 	error = like->remove();
 	atomic_store(&race.removing, false);
+	if (race.longest < now() - began)
+		race.longest = now() - began;
 	return error;
 }
 
 /*
- * Removes some, while others look for missing names in all places of @dir.
- * Return: 0 or an errno. *walks: how often this task walked over what was cached, and
- * *rounds: how many were removed before the seekers had to stop
+ * Removes some, while others look for missing names in all places of @dir, and have
+ * patience with a removal.
+ * Return: 0 or an errno. *walks: how often this task walked over what was cached;
+ * *rounds: at most how many to remove, and then how many were while names were missed
  */
-static int remove_while_missed(const struct like *like, const char *dir,
+static int remove_while_missed(const struct like *like, const char *dir, double patience,
 			       long *walks, int *rounds)
 {
+	double deadline = now() + BUDGET_SECONDS;
 	pthread_t threads[NR_SEEKERS + 1];
-	int error;
+	int error, max = *rounds;
 
 	memset(&race, 0, sizeof(race));
+	race.patience = patience;
 	/* Empties it, as O_TRUNC does. */
 	close(open(INSTANCE "/trace", O_WRONLY | O_TRUNC | O_CLOEXEC));
 	*rounds = 0;
@@ -507,10 +519,11 @@ static int remove_while_missed(const struct like *like, const char *dir,
 	for (long i = 0; i < NR_SEEKERS; i++)
 		pthread_create(&threads[i], NULL, run_seeker, (void *)i);
 	pthread_create(&threads[NR_SEEKERS], NULL, run_watchdog, NULL);
-	while (!error && *rounds < like->rounds && !atomic_load(&race.stop))
+	while (!error && *rounds < max && !atomic_load(&race.stop) &&
+	       (now() < deadline || !*rounds))
 		error = remove_one(like, dir, ++*rounds);
-	if (atomic_load(&race.stop))
-		--*rounds;
+	race.gave_up = atomic_load(&race.stop);
+	*rounds -= race.gave_up;
 	atomic_store(&race.stop, true);
 	for (size_t i = 0; i < ARRAY_LEN(threads); i++)
 		pthread_join(threads[i], NULL);
@@ -570,17 +583,25 @@ FIXTURE_TEARDOWN_PARENT(missed)
 TEST_F_TIMEOUT(missed, removal_ends_while_names_are_missed, TEST_SECONDS)
 {
 	const struct like *like = variant->like;
-	int rounds_elsewhere, rounds;
+	int nr_elsewhere = like->rounds, nr;
 	long elsewhere, walks;
+	double patience;
 
-	ASSERT_EQ(0, remove_while_missed(like, like->standing, &elsewhere, &rounds_elsewhere));
+	ASSERT_EQ(0, remove_while_missed(like, like->standing, PATIENCE, &elsewhere,
+					 &nr_elsewhere));
 	EXPECT_EQ(0, atomic_load(&race.wrong));
-	ASSERT_EQ(0, remove_while_missed(like, like->dir, &walks, &rounds));
+	ASSERT_LE(1, nr_elsewhere);
+	patience = race.longest * SLOWDOWN;
+	if (patience < LOAD_SECONDS)
+		patience = LOAD_SECONDS;
+
+	nr = nr_elsewhere;
+	ASSERT_EQ(0, remove_while_missed(like, like->dir, patience, &walks, &nr));
 	EXPECT_EQ(0, atomic_load(&race.wrong));
 	TH_LOG("%ld walks for %d removals, %ld for %d while names in them were missed",
-	       elsewhere, rounds_elsewhere, walks, rounds);
-	EXPECT_GE(elsewhere + like->rounds * NR_SEEKERS, walks);
-	EXPECT_LE(rounds_elsewhere, rounds) TH_LOG("the last ended when nobody looked any more");
+	       elsewhere, nr_elsewhere, walks, nr);
+	EXPECT_GE(elsewhere + nr_elsewhere * NR_SEEKERS, walks);
+	EXPECT_FALSE(race.gave_up) TH_LOG("the last ended when nobody looked any more");
 }
 
 /*
