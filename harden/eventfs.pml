@@ -3,7 +3,8 @@
  * The protocol of eventfs, for the model checker spin ("make model").
  *
  * A directory DIR, in it a name "a", and in that a file "f". The name is that of
- * the node A1, and after its removal perhaps of A2. Against each other run
+ * the node A1, after its removal perhaps of A2, and it may be that of a file of DIR's
+ * as well. Against each other run
  *
  *   looker     twice: walks to "a" or "a/f", as often as it likes, with references
  *              or (the first) under RCU; the first also asks again about what it
@@ -12,11 +13,12 @@
  *   creator, remover   what the scenario says
  *   memory     performs a store that was issued before
  *
- * in three scenarios, as all at once are too many states. Lookers do all they can
+ * in four scenarios, as all at once are too many states. Lookers do all they can
  * in each, but walk on to "f" and ask again in FILES alone.
  *
- *   NAMES      A1 is created; a neighbour in the index is removed; A1 is removed;
- *              A2 is created under the same name
+ *   NAMES      A1 is created; a neighbour in the index is removed; A1 is removed
+ *   HIDES      A1 is created and removed, and A2 under the same name created, in a
+ *              DIR that has a file "a"
  *   FILES      A1 is removed while its file is looked up, called back for, open
  *   TREE       DIR is removed with A1 in it, while A2 is to be created there: which
  *              fails as the name is taken, or as DIR is dead
@@ -37,18 +39,20 @@
  *   performed at once, later: nothing but stores and read-modify-writes, which the
  *   barriers order as well, comes between. So in eventfs_publish() and
  *   eventfs_unpublish(), where the smp_wmb() of the seqcount stand around the change
- *   of the index. The second store to seq has no barrier after it before the next
- *   release (mutex_unlock(), kref_put()) or full barrier (set_current_state() of
- *   who is to sleep). It is issued, and performed at any time until then: after the
- *   bump of generation, after the node is dead, after it was drained. That it may
- *   come after the bump is more than smp_store_release() allows; the promises hold.
+ *   of the index. The second store to seq, and after it that of generation, which is a
+ *   store-release, have no barrier after them before the next release (mutex_unlock(),
+ *   kref_put()) or full barrier (set_current_state() of who is to sleep). They are
+ *   issued, and performed at any time until then: after the node is dead, after it was
+ *   drained.
  *   Loads. A looker's are in order where C has an acquire (generation, before the
  *   search), the barriers of the seqcount, a dependency (of a node on the index, of
  *   d_fsdata on the dentry), or a read-modify-write of full order (active). This is
- *   everywhere but after eventfs_is_dead(): the load of generation that follows may
- *   come first, but not before that of d_fsdata, on which both depend. Then a miss
- *   is valid that was so a moment ago, in the walk. The remover's load of ref comes
- *   after an acquire. The mutants whose names end in RELAXED take such an order away.
+ *   everywhere but in eventfs_revalidate_name(), after the acquire: eventfs_is_dead()
+ *   and d_time may be loaded later than what the search loads. The first says what is
+ *   true a moment later then; what was searched for is true of the generation whatever
+ *   the second is. The remover's load of ref comes after an acquire. The mutants whose
+ *   names end in RELAXED take such an order away.
+ *   d_time is stored without order: who sees an older one searches.
  *   References are counted by relaxed read-modify-writes, which take place in
  *   memory, under another reference or after a look at 0; they are dropped with
  *   release, and the last one has an acquire.
@@ -60,16 +64,18 @@
  *   - More than one level below DIR: eventfs_remove_tree() does the same for each.
  *   - extra, which comes once and stays; ids, attributes, times, watches, listing.
  *   - The reference that the inode of a file has: its dentry has one for longer, and
- *     only watches hold it alone.
+ *     only watches hold it alone. So to find the inode is to find the dentry.
  *   - Failing allocations, and callbacks that decline: nothing is shared then that
  *     was not before.
  *   - Aliases of a directory. That there are none is checked.
  *   - The lock of a tree is in its root, which is above DIR, and outlives it.
  *   - Reuse of memory. What is freed is marked so, at the first moment that RCU
  *     allows; as the mark stays, that is the worst one.
- *   - Progress: that a search ends which meets changes forever, for one.
- *   - That generation has 32 bits: after 2^32 creations in a directory, a miss from
- *     before them would be valid again.
+ *   - Progress: that a search ends which meets changes forever, for one, or that
+ *     S_DEAD ends the walk over the dentries of what is removed.
+ *   - That generation has 32 bits: after 2^32 changes of a directory, a name from
+ *     before them would be valid again. That it is bumped by removals too is for the
+ *     times: what was said of a name stays true.
  *
  * A comment with "C:" names what a step stands for, and is checked to be there:
  * that function of fs/tracefs/event_inode.c, that text in it. "VFS:" names
@@ -85,10 +91,13 @@
  *   mutant NO_PARENT_REF = a child holds no reference to its parent
  *   mutant FAILED_KEEPS = a failed creation keeps its reference to the parent
  *   mutant FAILED_RELEASES = a failed creation calls release
- *   mutant GENERATION_LATE = a miss reads the generation after the search
+ *   mutant LOOKUP_LATE = a lookup reads the generation after the search
+ *   mutant REVALIDATE_LATE = revalidate reads the generation after the search
  *   mutant GENERATION_RELAXED : eventfs_generation() with READ_ONCE()
  *   mutant NO_RETRY = a search that met a change is not repeated
  *   mutant KREF_GET : eventfs_find() with kref_get()
+ *   mutant ENTRY_FIRST = an entry wins over a child
+ *   mutant DEAD_HIDES = a child that dies under a lookup hides the file of its name
  *   mutant LOOKUP_KEEPS = a lookup keeps its reference to the child
  *   mutant NO_INODE_REF = an inode holds no reference to its node
  *   mutant EVICT_KEEPS = an evicted inode keeps its reference
@@ -97,9 +106,9 @@
  *   mutant HASH_FIRST : eventfs_splice() sets d_fsdata when the dentry is hashed
  *   mutant INACTIVE_SPLICE = activity ends before the splice of a file
  *   mutant INACTIVE_CALLBACK = a file's callback runs without activity
- *   mutant TRUST_MISS = revalidate trusts every miss
- *   mutant REFUSES : eventfs_d_revalidate() now and then says 0 of a node that lives
- *   mutant TRUST_DEAD = revalidate does not ask if the node lives
+ *   mutant TRUST_NAME = revalidate accepts without a search
+ *   mutant REFUSES : eventfs_revalidate_dir() now and then says 0 of a node that lives
+ *   mutant TRUST_DEAD = revalidate does not ask if a directory lives
  *   mutant NO_WAIT = removal does not wait for the active
  *   mutant NO_WAKE = the last of the active wakes nobody
  *   mutant WAKE_RELAXED : eventfs_put_active() with atomic_dec_return_relaxed()
@@ -110,7 +119,8 @@
  *   mutant NO_DROP = removal drops nothing that is cached
  *   mutant FORGETS_OPEN = a removal forgets a directory that one has open
  *   mutant NO_INVALIDATE = removal does not invalidate
- *   mutant NO_UNHASH = removal leaves children in use hashed
+ *   mutant NO_UNHASH = removal leaves files in use hashed
+ *   mutant KEEPS_MISS = removal leaves misses in use hashed
  *   mutant NO_SHRINK = removal does not shrink what waits on the LRU
  *   mutant KEEPS_TREE_REF = the tree's reference is not dropped
  *   mutant RELEASE_EARLY = release is called by removal, not by the last put
@@ -127,6 +137,7 @@ hidden byte callback_after_removal;	/* none runs when removal returns, or after 
 hidden byte hashed_after_removal;	/* no name leads to it when removal returns */
 hidden byte sticky_miss;		/* what is there is found */
 hidden byte found_after_removal;	/* what is not there is not found */
+hidden byte file_of_child;		/* a child hides the file of its name */
 hidden byte no_d_fsdata;		/* a hashed dentry has its node */
 hidden byte second_alias;		/* a directory has one dentry at most */
 hidden byte leak;			/* unused, nothing is left of what was removed */
@@ -150,6 +161,13 @@ hidden byte leak;			/* unused, nothing is left of what was removed */
 #define asks_again(me)		false
 #endif
 #define walks_under_rcu(me)	(me == 0)
+
+/* Does DIR have an entry "a"? Then no walk misses, whatever comes or goes. */
+#ifdef HIDES
+#define has_entry		true
+#else
+#define has_entry		false
+#endif
 
 #define NONE	0
 
@@ -184,6 +202,7 @@ typedef node_t {
 	short activity;
 	byte inode;		/* references to the directory's inode, 0: none */
 	byte alias;		/* that inode's dentry */
+	bool closed;		/* S_DEAD: the VFS asks for no name in it */
 	bool released;
 	bool queued;		/* by call_rcu() */
 	bool freed;
@@ -214,7 +233,7 @@ typedef dentry_t {
 };
 dentry_t dentry[DENTRIES];
 #define is_hashed(d)	(dentry[dentry[d].parent].hashed == d)
-#define is_file(d)	(dentry[d].parent > ROOT)
+#define is_dir(d)	(!dentry[d].negative && dentry[d].node != dentry[dentry[d].parent].node)
 
 /*
  * Memory
@@ -224,7 +243,9 @@ byte index;			/* the child of DIR that a search for "a" finds */
 byte generation;
 bit odd;			/* seq, of which only this and the next counts */
 bit same[2];			/* seq is what looker began its search with */
-bit pending;			/* the store that makes seq even again was issued */
+byte pending;			/* the stores that were issued, of: */
+#define EVEN	1		/* the one that makes seq even again; then */
+#define BUMP	2		/* that of generation */
 
 #define change_seq(is)	odd = is; same[0] = 0; same[1] = 0
 
@@ -236,7 +257,8 @@ bit running[4];			/* all but memory; looker 0 and 1 first */
 proctype memory()
 {
 	do
-	:: d_step { pending -> pending = 0; change_seq(0) }
+	:: d_step { pending & EVEN -> pending = pending - EVEN; change_seq(0) }
+	:: d_step { pending == BUMP -> pending = 0; generation++ }
 	:: !pending && !users_run -> break
 	od
 }
@@ -290,6 +312,7 @@ inline rcu_read_unlock(me, tmp)
 /* To be in an atomic step */
 inline call_rcu(n)
 {
+	node[n].closed = false;		/* Nobody asks any more. */
 #ifdef NO_GRACE
 	node[n].freed = true
 #else
@@ -308,15 +331,15 @@ inline call_rcu(n)
  */
 mtype = {
 	/* a walk */
-	WALK, FAST, REVALIDATE, COMPARE, LEGITIMISE, SLOW, FOUND, UNCACHED,
+	WALK, FAST, REVALIDATE, ALIVE, COMPARE, STORE, LEGITIMISE, SLOW, FOUND, UNCACHED,
 	MISSING, END, CLOSED,
 	/* eventfs_lookup() */
-	GENERATION, BEGIN, SEARCH, REFERENCE, RETRY, LATE, MISS, MISS_SPLICE,
-	CHILD, CHILD_ACTIVE, CHILD_SPLICE, CHILD_PUT, FILE, CALLBACK, CALLED, FILE_SPLICE,
-	INACTIVE, WAKE,
+	GENERATION, BEGIN, SEARCH, REFERENCE, RETRY, LATE,
+	CHILD, CHILD_ACTIVE, CHILD_SPLICE, CHILD_PUT, NAME, MISS_SPLICE, CALLBACK, CALLED,
+	FILE_SPLICE, INACTIVE, WAKE,
 	/* eventfs_remove_tree() */
 	REMOVE, UNPUBLISH, ERASE, UNPUBLISHED, DRAIN, WAIT, QUEUE, QUEUED, SLEEP, DROP,
-	INODE, ALIAS, UNHASH, SHRINK_AGAIN, IPUT, TREE_PUT, NEXT,
+	INODE, ALIAS, SHRINK_AGAIN, IPUT, FILES_TOO, TREE_PUT, NEXT,
 	/* of both */
 	PUT, INVALIDATE, SHRINK, LEAVE, KILL, KILL_RELEASE, KILL_FREE
 };
@@ -466,17 +489,26 @@ inline begin_kill(d)
 	:: else
 	fi;
 	if
-	:: !is_file(d) && !dentry[d].negative -> node[dentry[d].node].alias = NONE
+	:: is_dir(d) -> node[dentry[d].node].alias = NONE
 	:: else
 	fi
 }
 
-/* The end of dentry k, if this was the last reference */
+/* C: eventfs_delete_miss(): return eventfs_is_dead(dentry->d_fsdata) */
+#ifdef KEEPS_MISS
+#define eventfs_delete_miss(d)	false
+#else
+#define eventfs_delete_miss(d)	(node[dentry[d].node].activity < 0)
+#endif
+
+/* The end of dentry k, if this was the last reference. VFS: retain_dentry() */
 inline dput_and(what)
 {
 	dentry[k].count--;
 	if
-	:: dentry[k].count == 0 && !is_hashed(k) -> begin_kill(k); back = what; at = KILL
+	:: dentry[k].count == 0 &&
+	   (!is_hashed(k) || (dentry[k].negative && eventfs_delete_miss(k))) ->
+		begin_kill(k); back = what; at = KILL
 	:: else -> k = NONE; at = what; back = WALK
 	fi
 }
@@ -485,7 +517,7 @@ inline dput_and(what)
 inline kill_inode()
 {
 	if
-	:: !is_file(k) && !dentry[k].negative -> n = dentry[k].node; iput_and(KILL_RELEASE)
+	:: is_dir(k) -> n = dentry[k].node; iput_and(KILL_RELEASE)
 	:: else -> at = KILL_RELEASE
 	fi
 }
@@ -566,12 +598,12 @@ inline d_alloc()
  * A dentry of "a" or "f" for a node that is active. To get the reference is no step
  * of its own: the caller has another, so that ref gets neither to 0 nor to 1.
  */
-inline eventfs_splice(d, n, is_miss, before)
+inline eventfs_splice(d, n, is_miss)
 {
 	/* C: eventfs_splice(): dentry->d_fsdata = eventfs_get(node) */
 #ifdef NO_DENTRY_REF
 	if
-	:: is_file(d) || is_miss -> eventfs_get(n)
+	:: n == dentry[dentry[d].parent].node -> eventfs_get(n)
 	:: else
 	fi;
 #else
@@ -581,14 +613,13 @@ inline eventfs_splice(d, n, is_miss, before)
 	dentry[d].node = n;
 #endif
 	dentry[d].negative = is_miss;
-	dentry[d].time = before;	/* C: eventfs_lookup_miss(): dentry->d_time = generation */
-	/* C: eventfs_splice(): alias = d_splice_alias_ops(inode, dentry, inode ? &eventfs_dentry_operations : &eventfs_miss_operations) */
+	/* C: eventfs_splice(): alias = d_splice_alias_ops(inode, dentry, ops) */
 	promise(hashed_after_removal, !gone(n));
 	promise(second_alias, dentry[dentry[d].parent].hashed == NONE);
 	dentry[dentry[d].parent].hashed = d;
 	dentry[dentry[d].parent].looking = false;
 	if
-	:: !is_miss && !is_file(d) ->
+	:: n != dentry[dentry[d].parent].node ->
 		promise(second_alias, node[n].alias == NONE);
 		node[n].alias = d
 	:: else
@@ -609,15 +640,21 @@ inline eventfs_splice(d, n, is_miss, before)
 	promise(callback_after_removal, !gone(n)); \
 	promise(data_after_release, !node[n].released)
 
-#define can_reclaim(d)	(at == WALK && dentry[d].used && dentry[d].count == 0 && is_hashed(d))
+#ifdef ONE_LOOKER
+#define may_reclaim(me)		true
+#else
+#define may_reclaim(me)		(me == 1)
+#endif
+#define can_reclaim(d)	(at == WALK && may_reclaim(me) && dentry[d].used && dentry[d].count == 0 && is_hashed(d))
 #define reclaim(d)	reached(RECLAIM); k = d; begin_kill(k); back = WALK; at = KILL
 
 #define answer_missing(me) \
-	promise(sticky_miss, !stood[me]); \
-	time = 0; at = MISSING
+	promise(sticky_miss, !stood[me] && !has_entry); \
+	at = MISSING
 
-#define answer_found() \
+#define answer_found(me) \
 	promise(found_after_removal, past != DIR && past != dentry[d].node); \
+	promise(file_of_child, !stood[me] || p > ROOT || dentry[d].node != DIR); \
 	at = FOUND
 
 /* Drop what the walk has, first d, then p. */
@@ -628,18 +665,22 @@ inline end_walk(me)
 	:: else ->
 		k = (d != NONE -> d : p);
 		d = NONE; p = NONE; past = NONE; stood[me] = 0;
-		dput_and(WALK)
+		if
+		:: k == ROOT -> k = NONE; at = WALK	/* That is open. */
+		:: else -> dput_and(WALK)
+		fi
 	fi
 }
 
 /* What a revalidation said */
 inline judge(me)
 {
+	n = NONE; time = 0;
 	if
 	:: rcu -> at = LEGITIMISE
 	:: !rcu && !ok -> reached(STALE); at = INVALIDATE
 	:: !rcu && ok && dentry[d].negative -> reached(CACHED_MISS); ok = false; answer_missing(me)
-	:: else -> ok = false; answer_found()
+	:: else -> ok = false; answer_found(me)
 	fi
 }
 
@@ -650,7 +691,7 @@ inline active_over(me)
 	if
 	:: child != NONE -> ok = true; at = CHILD_PUT
 	:: child == NONE && dentry[d].negative -> ok = false; answer_missing(me)
-	:: else -> ok = false; answer_found()
+	:: else -> ok = false; answer_found(me)
 	fi
 }
 
@@ -661,7 +702,7 @@ proctype looker(bit me)
 	byte p, d;		/* a dentry that the walk has, one that it looks at */
 	byte k;			/* one that ends */
 	byte n, child;
-	byte time;
+	byte time;		/* the generation that a revalidation began with */
 	bool rcu, ok;
 
 	do
@@ -690,30 +731,50 @@ proctype looker(bit me)
 		at = REVALIDATE
 	   }
 	:: d_step { at == REVALIDATE -> reached(REVALIDATE);
-		n = dentry[d].node;	/* C: eventfs_d_revalidate(): node = dentry->d_fsdata */
+		n = dentry[d].node;
 		promise(no_d_fsdata, n != NONE);
 		use(n);
-		/* C: eventfs_d_revalidate(): likely(!eventfs_is_dead(node)) */
-		/* C: eventfs_is_dead(): return atomic_read(&node->active) < 0 */
-		ok = node[n].activity >= 0;
-#ifdef TRUST_DEAD
-		ok = true;
-#endif
 		if
-#ifndef TRUST_MISS
-		:: ok && dentry[d].negative -> at = COMPARE
+		/* C: eventfs_revalidate_name(): node = dentry->d_fsdata */
+		/* C: eventfs_revalidate_name(): generation = eventfs_generation(node) */
+		:: n == DIR -> time = generation; at = ALIVE
+		/* That of A1 is always the same: for "f", too, this is all. */
+		:: else ->
+			/* C: eventfs_revalidate_dir(): return !eventfs_is_dead(dentry->d_fsdata) */
+			/* C: eventfs_is_dead(): return atomic_read(&node->active) < 0 */
+			ok = node[n].activity >= 0;
+#ifdef TRUST_DEAD
+			ok = true;
 #endif
-		:: else -> n = NONE; judge(me)
+			judge(me)
 		fi
 	   }
 #ifdef REFUSES
 	:: d_step { at == REVALIDATE -> ok = false; judge(me) }
 #endif
-	:: d_step { at == COMPARE -> reached(COMPARE);
+	:: d_step { at == ALIVE -> reached(ALIVE);
 		use(n);
-		/* C: eventfs_d_revalidate_miss(): likely(!dead && dentry->d_time == eventfs_generation(node)) */
-		ok = dentry[d].time == generation;
-		n = NONE;
+		/* C: eventfs_revalidate_name(): if (unlikely(eventfs_is_dead(node))) */
+		ok = node[n].activity >= 0;
+		if
+		:: ok -> at = COMPARE
+		:: else -> reached(IN_DEAD); judge(me)
+		fi
+	   }
+	:: d_step { at == COMPARE -> reached(COMPARE);
+		/* C: eventfs_revalidate_name(): likely(READ_ONCE(dentry->d_time) == generation) */
+		if
+		:: dentry[d].time != time -> reached(OLDER);
+#ifdef TRUST_NAME
+			at = STORE
+#else
+			at = BEGIN	/* C: eventfs_revalidate_name(): eventfs_has_child(node, &dentry->d_name) */
+#endif
+		:: else -> judge(me)
+		fi
+	   }
+	:: d_step { at == STORE -> reached(STORE);
+		dentry[d].time = time;	/* C: eventfs_revalidate_name(): WRITE_ONCE(dentry->d_time, generation) */
 		judge(me)
 	   }
 	/* VFS: try_to_unlazy_next(): not if it was unhashed meanwhile */
@@ -739,52 +800,76 @@ proctype looker(bit me)
 		dentry[d].count++;
 		at = REVALIDATE
 	   }
-	:: d_step { at == SLOW && dentry[p].hashed == NONE && !dentry[p].looking ->
+	/* If that is there to be seen; a lookup that began before goes on. */
+	:: d_step { at == SLOW && node[dentry[p].node].closed -> reached(SLOW_DEAD);
+		answer_missing(me)	/* VFS: IS_DEADDIR() */
+	   }
+	:: d_step { at == SLOW && dentry[p].hashed == NONE && !dentry[p].looking &&
+		    !node[dentry[p].node].closed ->
 		reached(SLOW);
 		d_alloc();
 		n = dentry[p].node;	/* C: eventfs_lookup(): node = get_tracefs(dir)->node */
-		at = (p == ROOT -> GENERATION : FILE)
+		/* Nothing was ever created in A1: "f" is no child, nobody searches. */
+		at = (p == ROOT -> GENERATION : NAME)
 	   }
 
-	/* A name that is no file's */
 	:: d_step { at == GENERATION -> reached(GENERATION);
 		use(n);
-		/* C: eventfs_lookup(): generation = eventfs_generation(node) */
+		/* C: eventfs_lookup(): dentry->d_time = eventfs_generation(node) */
 		/* C: eventfs_generation(): smp_load_acquire(&extra->generation) */
-		time = generation;
-		at = BEGIN
-	   }
-#ifdef GENERATION_RELAXED
-	/* The load may be performed after the search. */
-	:: d_step { at == GENERATION -> ok = true; at = BEGIN }
+		dentry[d].time = generation;
+		at = BEGIN;
+#ifdef ENTRY_FIRST
+		at = (has_entry -> NAME : BEGIN)
 #endif
+	   }
+	/*
+	 * The search, of a lookup for what it can have a reference to, of a revalidation
+	 * for whether there is any
+	 */
+#define only_asks	ok
 	/* C: eventfs_lookup(): child = eventfs_find(node, &dentry->d_name) */
 	:: d_step { at == BEGIN && !odd -> reached(BEGIN);
-		/* C: eventfs_find(): seq = read_seqcount_begin(&extra->seq) */
+		/* C: eventfs_find_rcu(): seq = read_seqcount_begin(&extra->seq) */
+		/* C: eventfs_has_child(): guard(rcu)() */
 		rcu_read_lock(me);	/* C: eventfs_find(): guard(rcu)() */
 		use(n);
 		same[me] = 1;
 		at = SEARCH
 	   }
 	:: d_step { at == SEARCH -> reached(SEARCH);
-		/* C: eventfs_find(): node = eventfs_search_name(&extra->index, name, key) */
+		/* C: eventfs_find_rcu(): node = eventfs_search_name(&extra->index, name, key) */
 		child = index;
 		if
-		:: child != NONE -> use(child); at = REFERENCE
+		:: child != NONE -> use(child)
+		:: else
+		fi;
+		if
+		:: child != NONE && !only_asks -> at = REFERENCE
+		:: child != NONE && only_asks -> reached(HAS_CHILD);
+			/* C: eventfs_has_child(): return eventfs_find_rcu(dir, name) */
+			child = NONE;
+			same[me] = 0;
+			if
+			:: rcu
+			:: else -> rcu_read_unlock(me, n)
+			fi;
+			ok = false;
+			judge(me)
 		:: else -> at = RETRY
 		fi
 	   }
 	:: d_step { at == REFERENCE -> reached(REFERENCE);
-		/* C: eventfs_find(): if (node && !kref_get_unless_zero(&node->ref)) */
+		/* C: eventfs_find(): while (node && !kref_get_unless_zero(&node->ref)) */
 		use(child);
 		if
 #ifndef KREF_GET
-		:: node[child].ref == 0 -> reached(TOO_LATE); child = NONE; at = RETRY
+		:: node[child].ref == 0 -> reached(TOO_LATE); child = NONE; same[me] = 0; at = BEGIN
 #endif
 		:: else ->
 			node[child].ref++;
 			promise(leak, node[child].ref < MANY);
-			same[me] = 0; time = 0; ok = false; n = NONE;
+			same[me] = 0;
 			rcu_read_unlock(me, n);
 			at = CHILD
 		fi
@@ -792,45 +877,32 @@ proctype looker(bit me)
 	:: d_step { at == RETRY -> reached(RETRY);
 		if
 #ifndef NO_RETRY
-		/* C: eventfs_find(): while (read_seqcount_retry(&extra->seq, seq) && !node) */
+		/* C: eventfs_find_rcu(): while (read_seqcount_retry(&extra->seq, seq) && !node) */
 		:: !same[me] -> reached(CHANGED); at = BEGIN
 #endif
 		:: else ->
-			rcu_read_unlock(me, child);
 			same[me] = 0;
-			at = MISS
+			if
+			:: rcu
+			:: else -> rcu_read_unlock(me, child)
+			fi;
+			at = (only_asks -> STORE : NAME);
+			n = (only_asks -> n : dentry[p].node)
 		fi
 #ifdef GENERATION_RELAXED
-		; if
-		:: at == MISS && ok -> at = LATE
-		:: else
-		fi
+		; at = (at == BEGIN -> BEGIN : LATE)
 #endif
-#ifdef GENERATION_LATE
-		; if
-		:: at == MISS -> at = LATE
-		:: else
-		fi
+#ifdef LOOKUP_LATE
+		; at = (at == NAME -> LATE : at)
+#endif
+#ifdef REVALIDATE_LATE
+		; at = (at == STORE -> LATE : at)
 #endif
 	   }
-#if defined(GENERATION_RELAXED) || defined(GENERATION_LATE)
-	:: d_step { at == LATE -> time = generation; at = MISS }
+#if defined(GENERATION_RELAXED) || defined(LOOKUP_LATE) || defined(REVALIDATE_LATE)
+	:: d_step { at == LATE && only_asks -> time = generation; at = STORE }
+	:: d_step { at == LATE && !only_asks -> dentry[d].time = generation; at = NAME }
 #endif
-
-	/* It is not there. */
-	:: d_step { at == MISS -> reached(MISS);
-		/* C: eventfs_lookup_miss(): if (!eventfs_get_active(node)) */
-		eventfs_get_active(n, ok);
-		if
-		:: ok -> at = MISS_SPLICE
-		:: else -> reached(MISS_DEAD); at = UNCACHED
-		fi
-	   }
-	:: d_step { at == MISS_SPLICE -> reached(MISS_SPLICE);
-		/* C: eventfs_lookup_miss(): res = eventfs_splice(NULL, dentry, node) */
-		eventfs_splice(d, n, true, time);
-		at = INACTIVE	/* C: eventfs_lookup_miss(): eventfs_put_active(node) */
-	   }
 
 	/* It is: a directory. */
 	:: d_step { at == CHILD -> reached(CHILD);
@@ -848,38 +920,49 @@ proctype looker(bit me)
 		fi
 	   }
 	:: d_step { at == CHILD_SPLICE -> reached(CHILD_SPLICE);
-		/* C: eventfs_lookup_dir(): res = eventfs_splice(inode, dentry, child) */
-		eventfs_splice(d, child, false, 0);
+		/* C: eventfs_lookup_dir(): res = eventfs_splice(inode, dentry, child, &eventfs_dir_dentry_operations) */
+		eventfs_splice(d, child, false);
 		at = INACTIVE	/* C: eventfs_lookup_dir(): eventfs_put_active(child) */
 	   }
 	:: d_step { at == CHILD_PUT -> reached(CHILD_PUT);
 		n = child;
 		child = NONE;
-#ifdef LOOKUP_KEEPS
-		n = NONE; at = (ok -> FOUND : UNCACHED);
-#else
 		if
-		:: ok -> answer_found()
+		:: ok -> answer_found(me)
 		:: else
 		fi;
-		/* C: eventfs_lookup(): eventfs_put(child) */
+		/* C: eventfs_lookup(): if (res != ERR_PTR(-ENOENT)) */
+#ifdef LOOKUP_KEEPS
+		n = NONE; at = (ok -> FOUND : NAME)
+#elif defined(DEAD_HIDES)
 		put_and((ok -> FOUND : UNCACHED))
+#else
+		put_and((ok -> FOUND : NAME))	/* C: eventfs_lookup(): eventfs_put(child) */
 #endif
 	   }
 
-	/* A file */
-	:: d_step { at == FILE -> reached(FILE);
+	/* It is not: a file, or a miss. What DIR's callback says of "a" is always yes. */
+	:: d_step { at == NAME -> reached(NAME);
+		n = dentry[p].node;
 		/* C: eventfs_lookup_file(): if (!eventfs_get_active(node)) */
+		/* C: eventfs_lookup_miss(): if (!eventfs_get_active(node)) */
 		eventfs_get_active(n, ok);
 		if
-		:: ok ->
+		/* C: eventfs_lookup(): i = eventfs_find_entry(node, dentry->d_name.name) */
+		:: ok && p == ROOT -> ok = false; at = (has_entry -> FILE_SPLICE : MISS_SPLICE)
+		:: ok && p > ROOT ->
 			at = CALLBACK;
 #ifdef INACTIVE_CALLBACK
 			eventfs_put_active(n, ok);
 #endif
-			ok = true
-		:: else -> reached(FILE_DEAD); at = UNCACHED
+			ok = false
+		:: else -> reached(NAME_DEAD); at = UNCACHED
 		fi
+	   }
+	:: d_step { at == MISS_SPLICE -> reached(MISS_SPLICE);
+		/* C: eventfs_lookup_miss(): res = eventfs_splice(NULL, dentry, node, &eventfs_miss_operations) */
+		eventfs_splice(d, n, true);
+		at = INACTIVE	/* C: eventfs_lookup_miss(): eventfs_put_active(node) */
 	   }
 	:: d_step { at == CALLBACK -> reached(CALLBACK);
 		/* C: eventfs_call(): entry->callback(entry->name, mode, data, fops) */
@@ -898,8 +981,8 @@ proctype looker(bit me)
 #endif
 	   }
 	:: d_step { at == FILE_SPLICE -> reached(FILE_SPLICE);
-		/* C: eventfs_lookup_file(): res = eventfs_splice(inode, dentry, node) */
-		eventfs_splice(d, n, false, 0);
+		/* C: eventfs_lookup_file(): res = eventfs_splice(inode, dentry, node, &eventfs_file_dentry_operations) */
+		eventfs_splice(d, n, false);
 		at = INACTIVE	/* C: eventfs_lookup_file(): eventfs_put_active(node) */
 #ifdef INACTIVE_SPLICE
 		; at = WAKE
@@ -1004,13 +1087,11 @@ inline eventfs_create_dir(n, error, tmp)
 		d_step { change_seq(1) };		/* C: eventfs_publish(): write_seqcount_begin(&extra->seq) */
 		/* C: eventfs_publish(): rb_link_node_rcu(&node->rb, parent, place) */
 		index = n;
-		pending = 1;	/* C: eventfs_publish(): write_seqcount_end(&extra->seq) */
-#if !defined(BUMP_FIRST) && !defined(NO_BUMP)
-		/*
-		 * C: eventfs_publish(): smp_store_release(&extra->generation, extra->generation + 1)
-		 * More than is needed: the barrier in write_seqcount_end() has the index before it.
-		 */
-		generation++
+		/* C: eventfs_publish(): write_seqcount_end(&extra->seq) */
+#if defined(BUMP_FIRST) || defined(NO_BUMP)
+		pending = EVEN
+#else
+		pending = EVEN + BUMP	/* C: eventfs_publish(): eventfs_change(extra) */
 #endif
 	fi;
 	d_step {
@@ -1047,8 +1128,10 @@ proctype creator()
 	bool error;
 	byte tmp;
 
-#ifdef NAMES
+#if defined(NAMES) || defined(HIDES)
 	eventfs_create_dir(A1, error, tmp);
+#endif
+#ifdef HIDES
 	phase == REMOVED_A1;
 	eventfs_create_dir(A2, error, tmp);
 #endif
@@ -1069,6 +1152,14 @@ proctype creator()
  * A neighbour of A1 goes: a rotation takes "a" out of reach for a moment. Then A1,
  * then DIR with what it has.
  */
+#ifdef FORGETS_OPEN
+#define is_idle(n)	(node[n].ref <= 3)
+#elif defined(NO_DROP)
+#define is_idle(n)	true
+#else
+#define is_idle(n)	(node[n].ref == 1)
+#endif
+
 proctype remover()
 {
 	mtype at = REMOVE, then = WALK, back = WALK;
@@ -1081,7 +1172,7 @@ proctype remover()
 	d_step { change_seq(1) };	/* C: eventfs_unpublish(): write_seqcount_begin(&extra->seq) */
 	index = NONE;	/* C: eventfs_unpublish(): rb_erase(&node->rb, &extra->index) */
 	index = n;
-	pending = 1;	/* C: eventfs_unpublish(): write_seqcount_end(&extra->seq) */
+	pending = EVEN + BUMP;	/* C: eventfs_unpublish(): eventfs_change(extra) */
 	d_step { !pending -> locked = 0; n = NONE };
 #endif
 #ifdef TREE
@@ -1091,7 +1182,8 @@ proctype remover()
 #endif
 	do
 	/* DIR is not removed before A2 is asked for, which has a reference then. */
-	:: d_step { at == REMOVE && !locked && (top == A1 || called) -> reached(REMOVE);
+	:: d_step { at == REMOVE && !locked && phase == CREATED_A1 && (top == A1 || called) ->
+		reached(REMOVE);
 		locked = 1;	/* C: eventfs_remove_dir(): guard(mutex)(&root->lock) */
 		phase = (top == A1 -> REMOVING_A1 : REMOVING_DIR);
 		stood[0] = 0;
@@ -1115,10 +1207,16 @@ proctype remover()
 	   }
 	:: d_step { at == UNPUBLISHED -> reached(UNPUBLISHED);
 		/* C: eventfs_unpublish(): write_seqcount_end(&extra->seq) */
-		pending = 1;
+		/* C: eventfs_change(): smp_store_release(&extra->generation, extra->generation + 1) */
+#if defined(FILES) || defined(TREE)
+		/* Nothing comes after, so it would only make lookers search: left out. */
+		pending = EVEN;
+#else
+		pending = EVEN + BUMP;
+#endif
 #ifdef DRAIN_RELAXED
 		/* The load that is to come after the drain may be performed before. */
-		idle = node[v].ref == 1;
+		idle = is_idle(v);
 #endif
 		at = DRAIN
 	   }
@@ -1157,60 +1255,78 @@ proctype remover()
 	:: d_step { at == DROP -> reached(DROP);
 		use(v);
 #ifndef DRAIN_RELAXED
-		idle = node[v].ref == 1;	/* C: eventfs_is_cached(): kref_read(&node->ref) > 1 */
-#endif
-#ifdef FORGETS_OPEN
-		idle = node[v].ref <= 3;
-#endif
-#ifdef NO_DROP
-		idle = true;
+		idle = is_idle(v);	/* C: eventfs_is_cached(): kref_read(&node->ref) > 1 */
 #endif
 		at = (idle -> TREE_PUT : INODE);
 		idle = false
 	   }
 	:: d_step { at == INODE -> reached(INODE);
-		/* C: eventfs_drop_dentries(): inode = eventfs_cached_inode(node, 0, sb) */
+		/* C: eventfs_drop_cached(): inode = eventfs_cached_inode(node, 0, sb) */
 		if
-		:: node[v].inode > 0 -> node[v].inode++; at = ALIAS
-		:: else -> at = TREE_PUT
+		:: node[v].inode > 0 ->
+			node[v].inode++;
+			node[v].closed = true;	/* C: eventfs_drop_cached(): inode_set_flags(inode, S_DEAD, S_DEAD) */
+			at = ALIAS
+		:: else -> at = FILES_TOO
 		fi
 	   }
+	/* C: eventfs_drop_cached(): eventfs_drop_alias(inode) */
 	:: d_step { at == ALIAS -> reached(ALIAS);
-		d = node[v].alias;	/* C: eventfs_drop_dentries(): dentry = d_find_any_alias(inode) */
+		d = node[v].alias;	/* C: eventfs_drop_alias(): dentry = d_find_alias(inode) */
 		if
 		:: d != NONE -> dentry[d].count++; at = INVALIDATE
 		:: else -> at = IPUT
 		fi
 	   }
-	/* C: eventfs_drop_dentries(): d_invalidate(dentry) */
+	/* C: eventfs_drop_alias(): d_invalidate(dentry) */
 	:: d_step { at == INVALIDATE -> reached(INVALIDATE);
 #ifdef NO_INVALIDATE
-		at = UNHASH
+		at = (is_dir(d) -> SHRINK_AGAIN : LEAVE)
 #else
-		d_invalidate(SHRINK, UNHASH)
+		if
+		:: is_dir(d) -> d_invalidate(SHRINK, SHRINK_AGAIN)
+		:: else -> d_invalidate(LEAVE, LEAVE)	/* Nothing is below a file. */
+		fi
 #endif
 	   }
-	:: d_step { at == SHRINK -> reached(SHRINK); shrink_dcache_parent(UNHASH) }
-	:: d_step { at == UNHASH -> reached(UNHASH);
-#ifndef NO_UNHASH
-		dentry[d].hashed = NONE;	/* C: eventfs_unhash_children(): __d_drop(child) */
-#endif
+	:: d_step { at == SHRINK -> reached(SHRINK); shrink_dcache_parent(SHRINK_AGAIN) }
+	/* C: eventfs_drop_alias(): shrink_dcache_parent(dentry) */
+	:: d_step { at == SHRINK_AGAIN -> reached(SHRINK_AGAIN);
 #ifdef NO_SHRINK
 		at = LEAVE
 #else
-		at = SHRINK_AGAIN
+		shrink_dcache_parent(LEAVE)
 #endif
 	   }
-	/* C: eventfs_drop_dentries(): shrink_dcache_parent(dentry) */
-	:: d_step { at == SHRINK_AGAIN -> reached(SHRINK_AGAIN); shrink_dcache_parent(LEAVE) }
 	:: d_step { at == LEAVE -> reached(LEAVE);
 		k = d;
 		d = NONE;
-		dput_and(IPUT)		/* C: eventfs_drop_dentries(): dput(dentry) */
+		/* C: eventfs_drop_alias(): dput(dentry) */
+		if
+		:: is_dir(k) -> dput_and(IPUT)
+		:: else -> dput_and(TREE_PUT)
+		fi
 	   }
 	:: d_step { at == IPUT -> reached(IPUT);
 		n = v;
-		iput_and(TREE_PUT)	/* C: eventfs_drop_dentries(): iput(inode) */
+		iput_and(FILES_TOO)	/* C: eventfs_drop_cached(): iput(inode) */
+	   }
+	/* The file that is in use, by its inode, which its dentry has */
+	:: d_step { at == FILES_TOO -> reached(FILES_TOO);
+		use(v);
+		/* C: eventfs_drop_cached(): for (int slot = node->nr_entries; slot >= 0; slot--) */
+		d = ROOT + 1;
+		do
+		:: d < DENTRIES && !(dentry[d].node == v && is_hashed(d) && !dentry[d].negative && !is_dir(d)) -> d++
+		:: else -> break
+		od;
+#ifdef NO_UNHASH
+		d = DENTRIES;
+#endif
+		if
+		:: d < DENTRIES && !is_idle(v) -> reached(FILE); dentry[d].count++; at = INVALIDATE
+		:: else -> d = NONE; at = TREE_PUT
+		fi
 	   }
 
 	/* A release: all that was issued is performed. */
@@ -1253,7 +1369,7 @@ init
 		dentry[ROOT].count = 1;
 		dentry[ROOT].node = DIR;
 		dentry[NONE].hashed = ROOT;
-#ifndef NAMES
+#if !defined(NAMES) && !defined(HIDES)
 		/* A1 is there. */
 		node[A1].ref = 1;
 		node[DIR].ref++;
