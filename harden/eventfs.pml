@@ -16,9 +16,9 @@
  * in four scenarios, as all at once are too many states. Lookers do all they can
  * in each, but walk on to "f" and ask again in FILES alone.
  *
- *   NAMES      A1 is created; a neighbour in the index is removed; A1 is removed
- *   HIDES      A1 is created and removed, and A2 under the same name created, in a
- *              DIR that has a file "a"
+ *   NAMES      A1 is created; a neighbour in the index is removed
+ *   HIDES      A1 is removed, A2 is created under the same name, in a DIR that has a
+ *              file "a"
  *   FILES      A1 is removed while its file is looked up, called back for, open
  *   TREE       DIR is removed with A1 in it, while A2 is to be created there: which
  *              fails as the name is taken, or as DIR is dead
@@ -67,6 +67,8 @@
  *     only watches hold it alone. So to find the inode is to find the dentry.
  *   - Failing allocations, and callbacks that decline: nothing is shared then that
  *     was not before.
+ *   - Misses below "a". Those that are unused when somebody else has just unhashed "a"
+ *     are what removal shrinks it for once more.
  *   - Aliases of a directory. That there are none is checked.
  *   - The lock of a tree is in its root, which is above DIR, and outlives it.
  *   - Reuse of memory. What is freed is marked so, at the first moment that RCU
@@ -121,7 +123,6 @@
  *   mutant NO_INVALIDATE = removal does not invalidate
  *   mutant NO_UNHASH = removal leaves files in use hashed
  *   mutant KEEPS_MISS = removal leaves misses in use hashed
- *   mutant NO_SHRINK = removal does not shrink what waits on the LRU
  *   mutant KEEPS_TREE_REF = the tree's reference is not dropped
  *   mutant RELEASE_EARLY = release is called by removal, not by the last put
  *   mutant NO_RELEASE = release is never called
@@ -684,6 +685,15 @@ inline judge(me)
 	fi
 }
 
+inline end_search(me)
+{
+	same[me] = 0; n = NONE;
+	if
+	:: rcu		/* The walk is in the section as well. */
+	:: else -> rcu_read_unlock(me, n)
+	fi
+}
+
 /* What comes after activity in a lookup */
 inline active_over(me)
 {
@@ -841,20 +851,11 @@ proctype looker(bit me)
 		/* C: eventfs_find_rcu(): node = eventfs_search_name(&extra->index, name, key) */
 		child = index;
 		if
-		:: child != NONE -> use(child)
-		:: else
-		fi;
-		if
-		:: child != NONE && !only_asks -> at = REFERENCE
-		:: child != NONE && only_asks -> reached(HAS_CHILD);
+		:: child != NONE && !only_asks -> use(child); at = REFERENCE
+		:: child != NONE && only_asks -> use(child); reached(HAS_CHILD);
 			/* C: eventfs_has_child(): return eventfs_find_rcu(dir, name) */
-			child = NONE;
-			same[me] = 0;
-			if
-			:: rcu
-			:: else -> rcu_read_unlock(me, n)
-			fi;
-			ok = false;
+			child = NONE; ok = false;
+			end_search(me);
 			judge(me)
 		:: else -> at = RETRY
 		fi
@@ -869,8 +870,7 @@ proctype looker(bit me)
 		:: else ->
 			node[child].ref++;
 			promise(leak, node[child].ref < MANY);
-			same[me] = 0;
-			rcu_read_unlock(me, n);
+			end_search(me);
 			at = CHILD
 		fi
 	   }
@@ -881,13 +881,8 @@ proctype looker(bit me)
 		:: !same[me] -> reached(CHANGED); at = BEGIN
 #endif
 		:: else ->
-			same[me] = 0;
-			if
-			:: rcu
-			:: else -> rcu_read_unlock(me, child)
-			fi;
-			at = (only_asks -> STORE : NAME);
-			n = (only_asks -> n : dentry[p].node)
+			end_search(me);
+			at = (only_asks -> STORE : NAME)
 		fi
 #ifdef GENERATION_RELAXED
 		; at = (at == BEGIN -> BEGIN : LATE)
@@ -985,7 +980,7 @@ proctype looker(bit me)
 		eventfs_splice(d, n, false);
 		at = INACTIVE	/* C: eventfs_lookup_file(): eventfs_put_active(node) */
 #ifdef INACTIVE_SPLICE
-		; at = WAKE
+		; at = (p > ROOT -> WAKE : INACTIVE)
 #endif
 	   }
 
@@ -1128,7 +1123,7 @@ proctype creator()
 	bool error;
 	byte tmp;
 
-#if defined(NAMES) || defined(HIDES)
+#ifdef NAMES
 	eventfs_create_dir(A1, error, tmp);
 #endif
 #ifdef HIDES
@@ -1148,10 +1143,6 @@ proctype creator()
 	running[CREATOR] = 0
 }
 
-/*
- * A neighbour of A1 goes: a rotation takes "a" out of reach for a moment. Then A1,
- * then DIR with what it has.
- */
 #ifdef FORGETS_OPEN
 #define is_idle(n)	(node[n].ref <= 3)
 #elif defined(NO_DROP)
@@ -1160,6 +1151,10 @@ proctype creator()
 #define is_idle(n)	(node[n].ref == 1)
 #endif
 
+/*
+ * In NAMES a neighbour of A1 goes: a rotation takes "a" out of reach for a moment.
+ * Elsewhere A1 does, or DIR with what it has.
+ */
 proctype remover()
 {
 	mtype at = REMOVE, then = WALK, back = WALK;
@@ -1173,7 +1168,7 @@ proctype remover()
 	index = NONE;	/* C: eventfs_unpublish(): rb_erase(&node->rb, &extra->index) */
 	index = n;
 	pending = EVEN + BUMP;	/* C: eventfs_unpublish(): eventfs_change(extra) */
-	d_step { !pending -> locked = 0; n = NONE };
+	d_step { !pending -> locked = 0; n = NONE; at = CLOSED };
 #endif
 #ifdef TREE
 	top = DIR;
@@ -1182,8 +1177,7 @@ proctype remover()
 #endif
 	do
 	/* DIR is not removed before A2 is asked for, which has a reference then. */
-	:: d_step { at == REMOVE && !locked && phase == CREATED_A1 && (top == A1 || called) ->
-		reached(REMOVE);
+	:: d_step { at == REMOVE && !locked && (top == A1 || called) -> reached(REMOVE);
 		locked = 1;	/* C: eventfs_remove_dir(): guard(mutex)(&root->lock) */
 		phase = (top == A1 -> REMOVING_A1 : REMOVING_DIR);
 		stood[0] = 0;
@@ -1291,13 +1285,7 @@ proctype remover()
 	   }
 	:: d_step { at == SHRINK -> reached(SHRINK); shrink_dcache_parent(SHRINK_AGAIN) }
 	/* C: eventfs_drop_alias(): shrink_dcache_parent(dentry) */
-	:: d_step { at == SHRINK_AGAIN -> reached(SHRINK_AGAIN);
-#ifdef NO_SHRINK
-		at = LEAVE
-#else
-		shrink_dcache_parent(LEAVE)
-#endif
-	   }
+	:: d_step { at == SHRINK_AGAIN -> reached(SHRINK_AGAIN); shrink_dcache_parent(LEAVE) }
 	:: d_step { at == LEAVE -> reached(LEAVE);
 		k = d;
 		d = NONE;
@@ -1369,7 +1357,7 @@ init
 		dentry[ROOT].count = 1;
 		dentry[ROOT].node = DIR;
 		dentry[NONE].hashed = ROOT;
-#if !defined(NAMES) && !defined(HIDES)
+#ifndef NAMES
 		/* A1 is there. */
 		node[A1].ref = 1;
 		node[DIR].ref++;
@@ -1395,8 +1383,10 @@ init
 	/* Nobody uses anything. What was removed is gone, without help of reclaim. */
 	d_step {
 		!users_run;
+#ifndef NAMES
 		promise(leak, node[A1].freed);
 		promise(released_once, node[A1].released);
+#endif
 #ifdef TREE
 		promise(leak, node[DIR].freed && !dentry[ROOT].used);
 		promise(released_once, node[DIR].released);
