@@ -28,7 +28,7 @@ TIMES = BUILD / "suite-times"
 FTRACE = "tools/testing/selftests/ftrace"
 RACES = "tools/testing/selftests/filesystems/eventfs"
 KUNIT = "fs/tracefs/tests/eventfs_kunit.c"
-PROGRAMS = ("eventfs_test", "eventfs_users_test", "eventfs_walk_test",
+PROGRAMS = ("eventfs_test", "eventfs_users_test", "eventfs_reports_test", "eventfs_walk_test",
             "eventfs_watch_test")
 # Throttled for want of memory: on slow kernels for --all only.
 LIMITS = ("eventfs_limits_test",)

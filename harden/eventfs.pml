@@ -1051,9 +1051,9 @@ bit called;			/* the creator, for A2 */
 inline eventfs_create_dir(n, error, tmp)
 {
 	d_step {
-		!locked -> locked = 1;	/* C: eventfs_create_dir(): scoped_guard(mutex, &root->lock) */
+		!locked -> locked = 1;	/* C: eventfs_create_lazy_dir(): guard(eventfs)(parent) */
 #ifndef NO_PARENT_REF
-		eventfs_get(DIR);	/* C: eventfs_create_dir(): node->parent = eventfs_get(parent) */
+		eventfs_get(DIR);	/* C: eventfs_make_dir(): node->parent = eventfs_get(parent) */
 #endif
 		node[n].ref = 1		/* C: eventfs_init_node(): kref_init(&node->ref) */
 	};
@@ -1086,7 +1086,7 @@ inline eventfs_create_dir(n, error, tmp)
 #if defined(BUMP_FIRST) || defined(NO_BUMP)
 		pending = EVEN
 #else
-		pending = EVEN + BUMP	/* C: eventfs_publish(): eventfs_change(extra) */
+		pending = EVEN + BUMP	/* C: eventfs_create_lazy_dir(): eventfs_change(eventfs_extra(parent), now) */
 #endif
 	fi;
 	d_step {
@@ -1103,9 +1103,9 @@ inline eventfs_create_dir(n, error, tmp)
 #else
 		:: error ->
 			node[n].ref = 0;
-			node[n].freed = true;	/* C: eventfs_create_dir(): eventfs_free(node) */
+			node[n].freed = true;	/* C: eventfs_make_dir(): eventfs_free(node) */
 #ifndef FAILED_KEEPS
-			tmp = DIR	/* C: eventfs_create_dir(): eventfs_put(parent) */
+			tmp = DIR	/* C: eventfs_make_dir(): eventfs_put(parent) */
 #endif
 #endif
 		:: else
@@ -1167,7 +1167,7 @@ proctype remover()
 	d_step { change_seq(1) };	/* C: eventfs_unpublish(): write_seqcount_begin(&extra->seq) */
 	index = NONE;	/* C: eventfs_unpublish(): rb_erase(&node->rb, &extra->index) */
 	index = n;
-	pending = EVEN + BUMP;	/* C: eventfs_unpublish(): eventfs_change(extra) */
+	pending = EVEN + BUMP;	/* C: eventfs_unpublish(): eventfs_change(extra, eventfs_now()) */
 	d_step { !pending -> locked = 0; n = NONE; at = CLOSED };
 #endif
 #ifdef TREE
@@ -1245,7 +1245,7 @@ proctype remover()
 	   }
 	:: d_step { at == SLEEP && woken -> reached(SLEEP); woken = false; at = QUEUE }		/* VFS: schedule() */
 
-	/* C: eventfs_remove_tree(): eventfs_drop_cached(node, sb) */
+	/* C: eventfs_remove_tree(): eventfs_drop_cached(node) */
 	:: d_step { at == DROP -> reached(DROP);
 		use(v);
 #ifndef DRAIN_RELAXED
@@ -1255,7 +1255,7 @@ proctype remover()
 		idle = false
 	   }
 	:: d_step { at == INODE -> reached(INODE);
-		/* C: eventfs_drop_cached(): inode = eventfs_cached_inode(node, 0, sb) */
+		/* C: eventfs_drop_cached(): inode = eventfs_cached_inode(node, 0) */
 		if
 		:: node[v].inode > 0 ->
 			node[v].inode++;
