@@ -687,10 +687,11 @@ static int eventfs_fill_locked(struct eventfs_inode *dir)
 	if (eventfs_is_dead(dir))
 		return -ENOENT;
 	error = extra->fill(dir, dir->data);
+	if (error)
+		return error;
 	/* Pairs with the acquire in eventfs_is_filled(): the children are there. */
-	if (!error)
-		smp_store_release(&extra->fill, NULL);
-	return error;
+	smp_store_release(&extra->fill, NULL);
+	return 0;
 }
 
 /* To be called before @dir is searched. May sleep; caller is not active. */
