@@ -8,8 +8,8 @@
  *
  *   looker     twice: walks to "a" or "a/f", as often as it likes, with references
  *              or (the first) under RCU; the first also asks again about what it
- *              holds, as overlayfs does. Between two walks it may reclaim any
- *              dentry that is unused
+ *              holds, as overlayfs does; the second may reclaim any dentry that is
+ *              unused, between two walks
  *   creator, remover   what the scenario says
  *   memory     performs a store that was issued before
  *
@@ -235,6 +235,7 @@ typedef dentry_t {
 dentry_t dentry[DENTRIES];
 #define is_hashed(d)	(dentry[dentry[d].parent].hashed == d)
 #define is_dir(d)	(!dentry[d].negative && dentry[d].node != dentry[dentry[d].parent].node)
+#define is_file(d)	(!dentry[d].negative && !is_dir(d))
 
 /*
  * Memory
@@ -1305,7 +1306,7 @@ proctype remover()
 		/* C: eventfs_drop_cached(): for (int slot = node->nr_entries; slot >= 0; slot--) */
 		d = ROOT + 1;
 		do
-		:: d < DENTRIES && !(dentry[d].node == v && is_hashed(d) && !dentry[d].negative && !is_dir(d)) -> d++
+		:: d < DENTRIES && !(dentry[d].node == v && is_hashed(d) && is_file(d)) -> d++
 		:: else -> break
 		od;
 #ifdef NO_UNHASH
