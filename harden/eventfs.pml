@@ -956,7 +956,7 @@ proctype looker(bit me)
 		fi
 	   }
 	:: d_step { at == MISS_SPLICE -> reached(MISS_SPLICE);
-		/* C: eventfs_lookup_miss(): res = eventfs_splice(NULL, dentry, node, &eventfs_miss_operations) */
+		/* C: eventfs_lookup_miss(): res = eventfs_splice(NULL, dentry, node, &eventfs_miss_dentry_operations) */
 		eventfs_splice(d, n, true);
 		at = INACTIVE	/* C: eventfs_lookup_miss(): eventfs_put_active(node) */
 	   }

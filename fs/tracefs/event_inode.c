@@ -54,7 +54,7 @@
  *   extra->changed     tree's lock, atomic64           atomic64
  *   extra->fill        tree's lock: store-release      load-acquire before the
  *                      after the children came         search
- *   active             atomic                          atomic
+ *   active, misses     atomic                          atomic
  *   id                 once, cmpxchg                   marked, needs no order
  *   d_time             a generation at which no child  marked
  *                      had that name, by anybody
@@ -123,8 +123,14 @@ static_assert(EVENTFS_FILE_POS + EVENTFS_MAX_ENTRIES <= EVENTFS_MIN_KEY);
 
 /* How many children a listing collects at a time */
 #define EVENTFS_BATCH		16
-/* Of a red-black tree whose keys have 31 bits */
+/* A red-black tree of n nodes is at most 2 * log2(n + 1) high; keys have 31 bits. */
 #define EVENTFS_MAX_HEIGHT	62
+
+/*
+ * Misses that a tree keeps in the cache. Anybody who may search it makes them, and a
+ * removal has to drop them, under event_mutex: a million took 4 seconds.
+ */
+#define EVENTFS_MAX_MISSES	4096
 
 /* Added to eventfs_inode::active by removal; far from any count of tasks */
 #define EVENTFS_DEAD_BIAS	INT_MIN
@@ -133,8 +139,8 @@ static_assert(EVENTFS_FILE_POS + EVENTFS_MAX_ENTRIES <= EVENTFS_MIN_KEY);
  * struct eventfs_extra - what most nodes do without
  * @index: the children, by key
  * @seq: odd while @index changes; a reader that missed a child tries again.
- *	A plain one, written without preemption: on PREEMPT_RT, readers of one
- *	with a mutex would take that, and these are in an RCU section
+ *	Not a seqcount_mutex_t: on PREEMPT_RT its readers would take the mutex,
+ *	which they may not under RCU. So writers disable preemption
  * @generation: counts the children that came or went
  * @changed: when the last one did, in ns since the epoch
  * @attrs: what was set on the directory (slot 0) and its files
@@ -194,24 +200,26 @@ struct eventfs_inode {
  * @node: the node
  * @lock: held to create and remove in this tree
  * @dentry: the persistent dentry of the directory
+ * @misses: how many there are, EVENTFS_MAX_MISSES at most
  */
 struct eventfs_root {
 	struct eventfs_inode node;
 	struct mutex lock;	/* serialises creation and removal */
 	struct dentry *dentry;
+	atomic_t misses;
 };
 
 static struct kmem_cache *eventfs_node_cache __ro_after_init;
 
 #ifdef CONFIG_LOCKDEP
-/* One for all nodes: an active task waits for nothing that a removal waits for. */
+/* One for all nodes: a task does not wait for a node while it holds one active. */
 static struct lockdep_map eventfs_active_map =
 	STATIC_LOCKDEP_MAP_INIT("eventfs_active", &eventfs_active_map);
 #endif
 
 static const struct dentry_operations eventfs_dir_dentry_operations;
 static const struct dentry_operations eventfs_file_dentry_operations;
-static const struct dentry_operations eventfs_miss_operations;
+static const struct dentry_operations eventfs_miss_dentry_operations;
 static const struct inode_operations eventfs_dir_inode_operations;
 static const struct inode_operations eventfs_file_inode_operations;
 static const struct file_operations eventfs_dir_operations;
@@ -782,7 +790,7 @@ int eventfs_set_attr(struct mnt_idmap *idmap, struct inode *inode,
 	extra = eventfs_make_extra(node);
 	if (!extra)
 		return -ENOMEM;
-	/* A file never changes. */
+	/* A file has no generation: times set on it hold for good. */
 	return tracefs_record_attr(&extra->attrs, node->nr_entries + 1,
 				   eventfs_slot(inode), idmap, inode, &set,
 				   eventfs_slot(inode) ? 0 : eventfs_generation(node));
@@ -941,7 +949,12 @@ static struct dentry *eventfs_lookup_miss(struct eventfs_inode *node, struct den
 
 	if (!eventfs_get_active(node))
 		return ERR_PTR(-ENOENT);
-	res = eventfs_splice(NULL, dentry, node, &eventfs_miss_operations);
+	/* One more is not hashed, and searched again each time. */
+	if (!atomic_add_unless(&eventfs_root(node)->misses, 1, EVENTFS_MAX_MISSES)) {
+		eventfs_put_active(node);
+		return NULL;
+	}
+	res = eventfs_splice(NULL, dentry, node, &eventfs_miss_dentry_operations);
 	eventfs_put_active(node);
 	return res;
 }
@@ -1088,6 +1101,14 @@ static void eventfs_d_release(struct dentry *dentry)
 		eventfs_put(dentry->d_fsdata);
 }
 
+static void eventfs_release_miss(struct dentry *dentry)
+{
+	struct eventfs_inode *node = dentry->d_fsdata;
+
+	atomic_dec(&eventfs_root(node)->misses);
+	eventfs_put(node);
+}
+
 static const struct dentry_operations eventfs_dir_dentry_operations = {
 	.d_revalidate	= eventfs_revalidate_dir,
 	.d_release	= eventfs_d_release,
@@ -1098,10 +1119,10 @@ static const struct dentry_operations eventfs_file_dentry_operations = {
 	.d_release	= eventfs_d_release,
 };
 
-static const struct dentry_operations eventfs_miss_operations = {
+static const struct dentry_operations eventfs_miss_dentry_operations = {
 	.d_revalidate	= eventfs_revalidate_name,
 	.d_delete	= eventfs_delete_miss,
-	.d_release	= eventfs_d_release,
+	.d_release	= eventfs_release_miss,
 };
 
 /*
@@ -1229,13 +1250,11 @@ static struct inode *eventfs_cached_inode(struct eventfs_inode *node, unsigned i
 	return READ_ONCE(node->id) ? ilookup(sb, eventfs_ino(node, slot)) : NULL;
 }
 
-/* Does a watch of @dir, or of its file system, ask for children? */
+/* Does a watch of @dir ask for children? The VFS refuses such marks of more than that. */
 static bool eventfs_is_watched(const struct inode *dir)
 {
 #ifdef CONFIG_FSNOTIFY
-	u32 mask = READ_ONCE(dir->i_fsnotify_mask) | READ_ONCE(dir->i_sb->s_fsnotify_mask);
-
-	return mask & (FS_CREATE | FS_DELETE);
+	return READ_ONCE(dir->i_fsnotify_mask) & (FS_CREATE | FS_DELETE);
 #else
 	return false;
 #endif
@@ -1248,8 +1267,17 @@ static bool eventfs_is_watched(const struct inode *dir)
 static void eventfs_notify_file(struct eventfs_inode *node, struct inode *dir, u32 what,
 				const struct qstr *name)
 {
-	if (eventfs_find_entry(node->parent, node->name) < node->parent->nr_entries)
-		fsnotify_name(what, dir, FSNOTIFY_EVENT_INODE, dir, name, 0);
+	unsigned int i = eventfs_find_entry(node->parent, node->name);
+	struct inode *inode;
+
+	if (i == node->parent->nr_entries)
+		return;
+	/* Audit rules and file handles take the number of this inode, and nothing else. */
+	inode = eventfs_iget(dir->i_sb, node->parent, i + 1);
+	if (!inode)
+		return;
+	fsnotify_name(what, inode, FSNOTIFY_EVENT_INODE, dir, name, 0);
+	eventfs_discard_inode(inode);
 }
 
 /*
@@ -1265,13 +1293,15 @@ static void eventfs_notify_parent(struct eventfs_inode *node, struct inode *dir,
 	if (what == FS_CREATE)
 		eventfs_notify_file(node, dir, FS_DELETE, &name);
 	/*
-	 * Some want a handle of the child, which is made of its inode number; an
-	 * inode made for this goes at once. Without memory for one, the parent
-	 * stands in for it.
+	 * Some want a handle of the child, which is made of its inode number. An
+	 * inode made for this goes at once. Without memory for one, nothing is
+	 * reported: another inode would be taken for the child.
 	 */
 	inode = eventfs_dir_inode(node, dir);
-	fsnotify_name(what | FS_ISDIR, inode ?: dir, FSNOTIFY_EVENT_INODE, dir, &name, 0);
-	iput(inode);
+	if (inode) {
+		fsnotify_name(what | FS_ISDIR, inode, FSNOTIFY_EVENT_INODE, dir, &name, 0);
+		iput(inode);
+	}
 	if (what == FS_DELETE)
 		eventfs_notify_file(node, dir, FS_CREATE, &name);
 }
@@ -1641,7 +1671,10 @@ static void eventfs_drop_cached(struct eventfs_inode *node)
 	if (!eventfs_is_cached(node))
 		return;
 
-	/* First keep new lookups out, which could keep the walk over the dentries busy. */
+	/*
+	 * First keep new lookups out, which could keep the walk over the dentries busy.
+	 * A chmod at this moment may let them in again; then the walk takes longer.
+	 */
 	inode = eventfs_cached_inode(node, 0);
 	if (inode) {
 		inode_set_flags(inode, S_DEAD, S_DEAD);

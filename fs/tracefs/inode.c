@@ -82,8 +82,8 @@ struct tracefs_options {
 /**
  * struct tracefs_sb - the defaults of the superblock
  * @lock: held to change any of the following
- * @uid: owner of what has none of its own, by class
- * @gid: group of what has none of its own, by class
+ * @uid: default owner, by class
+ * @gid: default group, by class
  * @instances_set: ATTR_UID, ATTR_GID: what was set on "instances" and so does
  *	not follow the mount's root
  * @generation: counts the changes, never 0
@@ -477,7 +477,10 @@ int tracefs_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
 	int error;
 
 	tracefs_refresh_owner(inode);
-	/* The VFS has checked this, perhaps against an outdated owner. */
+	/*
+	 * The VFS has checked this, perhaps against an outdated owner. What it allowed
+	 * wrongly is refused here; what it refused wrongly is allowed the next time.
+	 */
 	error = may_setattr(idmap, inode, iattr->ia_valid);
 	if (!error)
 		error = setattr_prepare(idmap, dentry, iattr);

@@ -1019,6 +1019,24 @@ static void miss_of_any_other_generation_is_searched_again(struct kunit *test)
 	path_put(&path);
 }
 
+/* A tree keeps so many misses and no more. Fails without: EVENTFS_MAX_MISSES. */
+static void misses_are_limited(struct kunit *test)
+{
+	enum { MAX = 4096 };
+	char name[32];
+
+	ek_reclaim(test);
+	for (int i = 0; i <= MAX; i++) {
+		snprintf(name, sizeof(name), "events/none%d", i);
+		EK_EXPECT_ABSENT(test, name);
+	}
+	EK_EXPECT_UNCACHED(test, name);
+	EK_EXPECT_CACHED_MISS(test, "events/none0");
+	ek_reclaim(test);
+	EK_EXPECT_ABSENT(test, name);
+	EK_EXPECT_CACHED_MISS(test, name);
+}
+
 /* Fails without: the test for the callback's result; caching that as a miss fails too. */
 static void declined_name_is_not_cached(struct kunit *test)
 {
@@ -3712,15 +3730,19 @@ static void watch_hears_of_a_file_that_is_hidden(struct kunit *test)
 {
 	struct ek_dir *sys, *child;
 	struct ek_watch *watch;
+	u64 ino;
 
 	ek_create_event(test, &sys);
 	watch = ek_watch(test, "events/sys");
+	ino = ek_stat(test, "events/sys/format").ino;
 	child = ek_create(test, sys, "format");
 	KUNIT_EXPECT_EQ(test, watch->created, 1);
 	KUNIT_EXPECT_EQ(test, watch->deleted, 1);
 	ek_remove(child);
 	KUNIT_EXPECT_EQ(test, watch->created, 2);
 	KUNIT_EXPECT_EQ(test, watch->deleted, 2);
+	/* An audit rule follows the number. */
+	KUNIT_EXPECT_EQ(test, watch->ino, ino);
 	ek_watch_end(watch);
 }
 
@@ -4199,6 +4221,7 @@ static struct kunit_case ek_cases[] = {
 	KUNIT_CASE(miss_does_not_hide_new_name),
 	KUNIT_CASE(miss_outlives_other_changes),
 	KUNIT_CASE(miss_of_any_other_generation_is_searched_again),
+	KUNIT_CASE(misses_are_limited),
 	KUNIT_CASE(declined_name_is_not_cached),
 	KUNIT_CASE(deleted_name_is_gone),
 	KUNIT_CASE(recreated_name_is_another),
