@@ -325,14 +325,14 @@ static void tracefs_change_defaults(struct tracefs_sb *sbi,
 		if (!(sbi->instances_set & ATTR_UID))
 			sbi->uid[TRACEFS_CLASS_INSTANCES] = change->uid;
 		if (change->mount)
-			WRITE_ONCE(sbi->uid_reset, sbi->uid_reset + 1);
+			sbi->uid_reset++;
 	}
 	if (change->valid & ATTR_GID) {
 		sbi->gid[change->class] = change->gid;
 		if (!(sbi->instances_set & ATTR_GID))
 			sbi->gid[TRACEFS_CLASS_INSTANCES] = change->gid;
 		if (change->mount)
-			WRITE_ONCE(sbi->gid_reset, sbi->gid_reset + 1);
+			sbi->gid_reset++;
 	}
 	/* An inode is allocated with generation 0, which is always outdated. */
 	WRITE_ONCE(sbi->generation, sbi->generation + 1 ?: 1);
@@ -343,8 +343,17 @@ static void tracefs_update_attr(struct tracefs_attr *attr, struct mnt_idmap *idm
 				struct inode *inode, const struct iattr *iattr,
 				u32 generation)
 {
-	const struct tracefs_sb *sbi = tracefs_sb(inode);
+	struct tracefs_sb *sbi = tracefs_sb(inode);
 	unsigned int valid = iattr->ia_valid;
+	u32 uid_reset, gid_reset;
+	unsigned int seq;
+
+	/* Read at one moment: a mount takes back both or none. */
+	do {
+		seq = read_seqbegin(&sbi->lock);
+		uid_reset = sbi->uid_reset;
+		gid_reset = sbi->gid_reset;
+	} while (read_seqretry(&sbi->lock, seq));
 
 	/* The object has changed since: the times that were set are no longer true. */
 	if (attr->generation != generation)
@@ -355,11 +364,11 @@ static void tracefs_update_attr(struct tracefs_attr *attr, struct mnt_idmap *idm
 			      ATTR_ATIME | ATTR_MTIME | ATTR_CTIME);
 	if (valid & ATTR_UID) {
 		attr->uid = from_vfsuid(idmap, i_user_ns(inode), iattr->ia_vfsuid);
-		attr->uid_reset = READ_ONCE(sbi->uid_reset);
+		attr->uid_reset = uid_reset;
 	}
 	if (valid & ATTR_GID) {
 		attr->gid = from_vfsgid(idmap, i_user_ns(inode), iattr->ia_vfsgid);
-		attr->gid_reset = READ_ONCE(sbi->gid_reset);
+		attr->gid_reset = gid_reset;
 	}
 	if (valid & ATTR_MODE)
 		attr->mode = iattr->ia_mode & S_IALLUGO;

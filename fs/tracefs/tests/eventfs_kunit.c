@@ -23,6 +23,7 @@
 #include <linux/completion.h>
 #include <linux/cred.h>
 #include <linux/dcache.h>
+#include <linux/delay.h>
 #include <linux/debugfs.h>
 #include <linux/file.h>
 #include <linux/fs.h>
@@ -1207,6 +1208,8 @@ static void removed_while_a_path_is_held(struct kunit *test)
 
 	KUNIT_EXPECT_TRUE(test, ek_is_unreleased(event));
 	KUNIT_EXPECT_TRUE(test, d_unlinked(held.dentry));
+	/* So that no lookup keeps the walk over its dentries busy */
+	KUNIT_EXPECT_TRUE(test, IS_DEADDIR(d_inode(held.dentry)));
 	KUNIT_EXPECT_EQ(test, ek_stat_path(test, &held).nlink, 0);
 	KUNIT_EXPECT_EQ(test, vfs_path_lookup(held.dentry, ek_mnt, "format", 0, &path), -ENOENT);
 	KUNIT_EXPECT_EQ(test, vfs_path_lookup(held.dentry, ek_mnt, "none", 0, &path), -ENOENT);
@@ -1218,6 +1221,28 @@ static void removed_while_a_path_is_held(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, ek_stat_path(test, &held).mode, S_IFDIR | 0700);
 
 	path_put(&held);
+	KUNIT_EXPECT_TRUE(test, ek_is_released(event));
+	KUNIT_EXPECT_EQ(test, ek_inodes(test), 2);
+}
+
+/* Fails without: eventfs_delete_miss(): the miss goes to the LRU when it is let go. */
+static void removed_while_a_miss_is_in_use(struct kunit *test)
+{
+	struct qstr name = QSTR_INIT("none", 4);
+	struct ek_dir *sys, *event;
+	struct dentry *dentry;
+	struct path path;
+
+	event = ek_create_event(test, &sys);
+	ek_hold(test, "events/sys/event", &path);
+	EK_EXPECT_ABSENT(test, "events/sys/event/none");
+	name.hash = full_name_hash(path.dentry, name.name, name.len);
+	dentry = d_lookup(path.dentry, &name);
+	KUNIT_ASSERT_NOT_NULL(test, dentry);
+	path_put(&path);
+	ek_remove(event);
+	KUNIT_EXPECT_TRUE(test, ek_is_unreleased(event));
+	dput(dentry);
 	KUNIT_EXPECT_TRUE(test, ek_is_released(event));
 	KUNIT_EXPECT_EQ(test, ek_inodes(test), 2);
 }
@@ -2086,6 +2111,7 @@ static void inode_numbers_are_unique_and_listed(struct kunit *test)
 		}
 	}
 	KUNIT_EXPECT_EQ(test, nr, 3 + 3 * EK_NR_FILES + 2);
+	KUNIT_EXPECT_LE(test, (u64)TRACEFS_MAX_ID << TRACEFS_SLOT_BITS | TRACEFS_SLOT_MASK, U32_MAX);
 }
 
 /* Fails without: eventfs_make_id() where somebody looks, and nowhere else. */
@@ -2907,6 +2933,18 @@ static void directory_changes_when_a_child_comes_or_goes(struct kunit *test)
 	KUNIT_EXPECT_GT(test, timespec64_compare(&went.ctime, &came.ctime), 0);
 	KUNIT_EXPECT_TRUE(test, timespec64_equal(&went.btime, &born.btime));
 
+	/* Within a tick, too */
+	for (int i = 0; i < 2; i++) {
+		came = ek_stat(test, "events/sys");
+		child = ek_create(test, sys, "child");
+		went = ek_stat(test, "events/sys");
+		KUNIT_EXPECT_GT(test, timespec64_compare(&went.mtime, &came.mtime), 0);
+		ek_remove(child);
+		came = ek_stat(test, "events/sys");
+		KUNIT_EXPECT_GT(test, timespec64_compare(&came.mtime, &went.mtime), 0);
+		went = came;
+	}
+
 	/* Neither a look nor the age of the cache changes anything. */
 	ek_tick();
 	ek_reclaim(test);
@@ -2925,6 +2963,10 @@ static void set_time_holds_until_the_next_change(struct kunit *test)
 		.ia_valid	= ATTR_MTIME | ATTR_MTIME_SET,
 		.ia_mtime	= { .tv_sec = 1000 },
 	};
+	struct iattr access = {
+		.ia_valid	= ATTR_ATIME | ATTR_ATIME_SET,
+		.ia_atime	= { .tv_sec = 500 },
+	};
 	struct ek_dir *sys, *child;
 
 	ek_create_event(test, &sys);
@@ -2939,6 +2981,15 @@ static void set_time_holds_until_the_next_change(struct kunit *test)
 		ek_remove(child);
 		KUNIT_EXPECT_NE(test, ek_stat(test, "events/sys").mtime.tv_sec, 1000);
 	}
+
+	/* Nor does it come back with what is set later. */
+	KUNIT_EXPECT_EQ(test, ek_set(test, "events/sys", &access), 0);
+	KUNIT_EXPECT_NE(test, ek_stat(test, "events/sys").mtime.tv_sec, 1000);
+	/* A change is no access, and does not change the files. */
+	KUNIT_EXPECT_EQ(test, ek_set(test, "events/sys/format", &attr), 0);
+	ek_create(test, sys, "child");
+	KUNIT_EXPECT_EQ(test, ek_stat(test, "events/sys").atime.tv_sec, 500);
+	KUNIT_EXPECT_EQ(test, ek_stat(test, "events/sys/format").mtime.tv_sec, 1000);
 }
 
 static void ek_move_clock(s64 seconds)
@@ -3746,6 +3797,20 @@ static void watch_hears_of_a_file_that_is_hidden(struct kunit *test)
 	ek_watch_end(watch);
 }
 
+/* Fails without: fsnotify_mkdir() in tracefs_make_dir(). */
+static void static_directory_is_told(struct kunit *test)
+{
+	struct ek_fixture *fixture = test->priv;
+	struct ek_watch *watch = ek_watch(test, ".");
+	struct dentry *dir = tracefs_create_dir("dir", fixture->top);
+
+	KUNIT_EXPECT_NOT_NULL(test, dir);
+	KUNIT_EXPECT_EQ(test, watch->created, 1);
+	tracefs_remove(dir);
+	KUNIT_EXPECT_EQ(test, watch->deleted, 1);
+	ek_watch_end(watch);
+}
+
 /* Fails without: fsnotify_rmdir() in eventfs_remove_events_dir(). */
 static void removal_of_the_tree_is_told(struct kunit *test)
 {
@@ -4213,6 +4278,84 @@ static void filling_races_removal(struct kunit *test)
 	}
 }
 
+static void ek_do_find(struct ek_work *work)
+{
+	while (!READ_ONCE(work->stop)) {
+		int error = ek_probe(work->test, work->name, 0);
+
+		if (error)
+			work->error = error;
+		work->count++;
+		cond_resched();
+	}
+}
+
+/* Fails without: falling through to the file when the child died under the lookup. */
+static void hidden_file_is_found_when_its_child_goes(struct kunit *test)
+{
+	enum { ROUNDS = 1000 };
+	struct ek_work *works[2];
+	struct ek_dir *sys;
+
+	ek_create_event(test, &sys);
+	for (int i = 0; i < ARRAY_SIZE(works); i++)
+		works[i] = ek_start(test, ek_do_find, NULL, "events/sys/format");
+	for (int i = 0; i < ROUNDS; i++) {
+		struct ek_dir *child = ek_create(test, sys, "format");
+
+		/* Be gone just when somebody looks. */
+		udelay(i % 128);
+		ek_remove(child);
+		udelay(i % 32);
+		cond_resched();
+	}
+	for (int i = 0; i < ARRAY_SIZE(works); i++)
+		WRITE_ONCE(works[i]->stop, true);
+	for (int i = 0; i < ARRAY_SIZE(works); i++)
+		KUNIT_EXPECT_EQ(test, ek_join(works[i]), 0);
+}
+
+static void ek_do_miss(struct ek_work *work)
+{
+	while (!READ_ONCE(work->stop)) {
+		ek_probe(work->test, work->name, 0);
+		WRITE_ONCE(work->count, work->count + 1);
+		cond_resched();
+	}
+}
+
+/*
+ * Other children come and go, so that a walk searches for the name again just when it
+ * comes. Fails with: a generation that is read after that search.
+ */
+static void new_name_is_found_whoever_searches(struct kunit *test)
+{
+	enum { ROUNDS = 500 };
+	struct ek_fixture *fixture = test->priv;
+	struct ek_dir *sys = ek_create(test, fixture->events, "sys");
+	struct ek_work *work;
+
+	work = ek_start(test, ek_do_miss, NULL, "events/sys/child");
+	for (int i = 0; i < ROUNDS; i++) {
+		struct ek_dir *other = ek_create(test, sys, "other");
+		struct ek_dir *child;
+		unsigned int count;
+
+		udelay(i % 64);
+		child = ek_create(test, sys, "child");
+		/* Who searched before has said so by then. */
+		count = READ_ONCE(work->count);
+		while (READ_ONCE(work->count) < count + 2)
+			cond_resched();
+		EK_EXPECT_FOUND(test, "events/sys/child");
+		ek_remove(child);
+		ek_remove(other);
+		EK_EXPECT_ABSENT(test, "events/sys/child");
+	}
+	WRITE_ONCE(work->stop, true);
+	ek_join(work);
+}
+
 static struct kunit_case ek_cases[] = {
 	KUNIT_CASE(absent_name_is_not_found),
 	KUNIT_CASE(existing_name_is_found),
@@ -4230,6 +4373,7 @@ static struct kunit_case ek_cases[] = {
 	KUNIT_CASE(removal_leaves_nothing_cached),
 	KUNIT_CASE(removal_takes_what_is_below),
 	KUNIT_CASE(removed_while_a_path_is_held),
+	KUNIT_CASE(removed_while_a_miss_is_in_use),
 	KUNIT_CASE(removed_while_a_file_is_open),
 	KUNIT_CASE(removed_while_a_directory_is_open),
 	KUNIT_CASE(removal_waits_for_lookup),
@@ -4289,6 +4433,7 @@ static struct kunit_case ek_cases[] = {
 	KUNIT_CASE(security_module_may_block),
 	KUNIT_CASE(watch_elsewhere_makes_no_inode),
 	KUNIT_CASE(watch_hears_of_a_file_that_is_hidden),
+	KUNIT_CASE(static_directory_is_told),
 	KUNIT_CASE(removal_of_the_tree_is_told),
 	KUNIT_CASE(child_is_told_with_its_inode),
 	KUNIT_CASE(lazy_directory_is_filled_by_a_look_into_it),
@@ -4300,6 +4445,8 @@ static struct kunit_case ek_cases[] = {
 	KUNIT_CASE_SLOW(lookups_race_removal),
 	KUNIT_CASE(lookups_race_removal_of_the_tree),
 	KUNIT_CASE(lookups_race_creation),
+	KUNIT_CASE(hidden_file_is_found_when_its_child_goes),
+	KUNIT_CASE(new_name_is_found_whoever_searches),
 	KUNIT_CASE(new_name_is_found_whoever_looks),
 	KUNIT_CASE_SLOW(standing_names_are_found_while_others_come_and_go),
 	{}
