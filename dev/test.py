@@ -155,6 +155,8 @@ class Sender(Report):
         self.pipe.send((name, outcome, note, self.seconds()))
 
     def send_all(self, run):
+        # What the other process showed last is not this one's.
+        progress_line.text = None
         progress_line.show = self.pipe.send
         try:
             run(self)

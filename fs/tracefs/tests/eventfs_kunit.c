@@ -2111,7 +2111,8 @@ static void inode_numbers_are_unique_and_listed(struct kunit *test)
 		}
 	}
 	KUNIT_EXPECT_EQ(test, nr, 3 + 3 * EK_NR_FILES + 2);
-	KUNIT_EXPECT_LE(test, (u64)TRACEFS_MAX_ID << TRACEFS_SLOT_BITS | TRACEFS_SLOT_MASK, U32_MAX);
+	KUNIT_EXPECT_LE(test, (u64)TRACEFS_MAX_ID << TRACEFS_SLOT_BITS | TRACEFS_SLOT_MASK,
+			U32_MAX);
 }
 
 /* Fails without: eventfs_make_id() where somebody looks, and nowhere else. */
