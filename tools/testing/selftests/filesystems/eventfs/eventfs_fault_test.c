@@ -621,11 +621,11 @@ FIXTURE_VARIANT_ADD(fault, touch_file) {
 };
 
 FIXTURE_VARIANT_ADD(fault, chown_root) {
-	.prepare = nothing, .call = do_chown_root, .undo = restore_owners, .least = 2,
+	.prepare = nothing, .call = do_chown_root, .undo = restore_owners, .least = 1,
 };
 
 FIXTURE_VARIANT_ADD(fault, chown_instances) {
-	.prepare = nothing, .call = do_chown_instances, .undo = restore_owners, .least = 2,
+	.prepare = nothing, .call = do_chown_instances, .undo = restore_owners, .least = 1,
 };
 
 FIXTURE_VARIANT_ADD(fault, remount) {
