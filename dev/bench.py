@@ -384,7 +384,7 @@ def add_arguments(parser):
                       help="make the figures those in bench/")
     what.add_argument("--check", action="store_true", help="measure operations only, "
                       "and fail if a ratio is worse than the recorded one by more "
-                      f"than {TOLERANCE:.0%}")
+                      f"than {TOLERANCE:.0%}%")
     what.add_argument("--profile", metavar="CASE,PLACE,SIZE", help="say where the "
                       "instructions of one figure go, by function of the kernel")
     parser.add_argument("--kernel", metavar="NAME", type=one_of("KERNEL", KERNELS),
