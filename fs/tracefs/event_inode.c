@@ -1103,10 +1103,8 @@ static void eventfs_d_release(struct dentry *dentry)
 
 static void eventfs_release_miss(struct dentry *dentry)
 {
-	struct eventfs_inode *node = dentry->d_fsdata;
-
-	atomic_dec(&eventfs_root(node)->misses);
-	eventfs_put(node);
+	atomic_dec(&eventfs_root(dentry->d_fsdata)->misses);
+	eventfs_d_release(dentry);
 }
 
 static const struct dentry_operations eventfs_dir_dentry_operations = {

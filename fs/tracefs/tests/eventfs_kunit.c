@@ -739,6 +739,15 @@ static int ek_join(struct ek_work *work)
 	return work->error;
 }
 
+/* End works that run until they are told to; none may have failed. */
+static void ek_stop(struct kunit *test, struct ek_work * const works[], unsigned int nr)
+{
+	for (unsigned int i = 0; i < nr; i++)
+		WRITE_ONCE(works[i]->stop, true);
+	for (unsigned int i = 0; i < nr; i++)
+		KUNIT_EXPECT_EQ(test, ek_join(works[i]), 0);
+}
+
 static void ek_do_lookup(struct ek_work *work)
 {
 	work->error = ek_lookup(work->test, work->name, 0, &work->path);
@@ -3926,10 +3935,7 @@ static void lookups_race_removal(struct kunit *test)
 		EK_EXPECT_ABSENT(test, "events/sys/event");
 		cond_resched();
 	}
-	for (int i = 0; i < ARRAY_SIZE(works); i++)
-		WRITE_ONCE(works[i]->stop, true);
-	for (int i = 0; i < ARRAY_SIZE(works); i++)
-		KUNIT_EXPECT_EQ(test, ek_join(works[i]), 0);
+	ek_stop(test, works, ARRAY_SIZE(works));
 
 	/* All have let go, nobody has shrunk anything: only sys is still cached. */
 	KUNIT_EXPECT_EQ(test, ek_inodes(test), 2);
@@ -3959,10 +3965,7 @@ static void lookups_race_removal_of_the_tree(struct kunit *test)
 		KUNIT_ASSERT_EQ(test, ek_try_create_events(events, fixture->top), 0);
 		fixture->events = events;
 	}
-	for (int i = 0; i < ARRAY_SIZE(works); i++)
-		WRITE_ONCE(works[i]->stop, true);
-	for (int i = 0; i < ARRAY_SIZE(works); i++)
-		KUNIT_EXPECT_EQ(test, ek_join(works[i]), 0);
+	ek_stop(test, works, ARRAY_SIZE(works));
 	KUNIT_EXPECT_EQ(test, ek_inodes(test), 1);
 }
 
@@ -4084,10 +4087,7 @@ static void standing_names_are_found_while_others_come_and_go(struct kunit *test
 			cond_resched();
 		}
 	}
-	for (int i = 0; i < ARRAY_SIZE(works); i++)
-		WRITE_ONCE(works[i]->stop, true);
-	for (int i = 0; i < ARRAY_SIZE(works); i++)
-		KUNIT_EXPECT_EQ(test, ek_join(works[i]), 0);
+	ek_stop(test, works, ARRAY_SIZE(works));
 }
 
 /* A creator that is done is seen by everybody, whatever they have cached. */
@@ -4109,10 +4109,7 @@ static void lookups_race_creation(struct kunit *test)
 		EK_EXPECT_FOUND(test, name);
 		cond_resched();
 	}
-	for (int i = 0; i < ARRAY_SIZE(works); i++)
-		WRITE_ONCE(works[i]->stop, true);
-	for (int i = 0; i < ARRAY_SIZE(works); i++)
-		KUNIT_EXPECT_EQ(test, ek_join(works[i]), 0);
+	ek_stop(test, works, ARRAY_SIZE(works));
 }
 
 /*
@@ -4310,10 +4307,7 @@ static void hidden_file_is_found_when_its_child_goes(struct kunit *test)
 		udelay(i % 32);
 		cond_resched();
 	}
-	for (int i = 0; i < ARRAY_SIZE(works); i++)
-		WRITE_ONCE(works[i]->stop, true);
-	for (int i = 0; i < ARRAY_SIZE(works); i++)
-		KUNIT_EXPECT_EQ(test, ek_join(works[i]), 0);
+	ek_stop(test, works, ARRAY_SIZE(works));
 }
 
 static void ek_do_miss(struct ek_work *work)
