@@ -56,58 +56,58 @@ test-all: python ## Run make test, the stock kernel's own run, and mainline
 	@dev/test.py --all
 
 harden: python ## Run the tests on KCSAN, KMSAN, PREEMPT_RT, other architectures
-	@dev/harden.py
+	@harden/harden.py
 
 record-stock: python ## Record which upstream tests do not pass on the stock kernel
 	@dev/test.py --record-stock
 
 bench: python ## Measure this eventfs against the stock one: a table and a picture
-	@dev/bench.py
+	@bench/bench.py
 
 bench-check: python ## Measure operations only: did a ratio get worse than recorded?
-	@dev/bench.py --check
+	@bench/bench.py --check
 
 bench-record: python ## Run make bench and record what it found in bench/
-	@dev/bench.py --record
+	@bench/bench.py --record
 
 bench-profile: python ## Where do the instructions of one figure go, by function?
-	@dev/bench.py --profile "$$PROFILE"
+	@bench/bench.py --profile "$$PROFILE"
 
 picture: python ## Record a session in the guest's shell, as the picture of README
 	@dev/picture.py
 
 clients: python ## Ask trace-cmd, perf, bpftrace and more on both kernels: the same answers?
-	@dev/clients.py
+	@clients/clients.py
 
 mutants: python ## Put small faults into fs/tracefs: is there one that no test notices?
-	@dev/mutants.py
+	@harden/mutants.py
 
 coverage: python ## Which lines of fs/tracefs do KUnit and the selftests reach?
-	@dev/coverage.py
+	@harden/coverage.py
 
 stress: python ## Stress it for MINUTES; SEED=n runs the same operations again
-	@dev/stress.py
+	@harden/stress.py
 
 fuzz: python ## Fuzz the debug kernel with an oracle for SECONDS, or run INPUT again
-	@dev/fuzz.py
+	@harden/fuzz.py
 
 model: python ## Check the model of the protocol, and that it notices what is wrong
-	@dev/model.py
+	@harden/model.py
 
 check: python ## Check the code without running it; ONLY=check runs one of the checks
 	@dev/check.py
 
 series: python ## Write the patches as git format-patch does, and apply them
-	@dev/series.py
+	@series/series.py
 
 series-check: python ## Build, boot and test the state after each patch
-	@dev/series_check.py
+	@series/series_check.py
 
 overlay: python ## Put our files into a kernel tree of your own, KSRC=path
-	@dev/carry.py overlay
+	@dev/overlay.py
 
 deb: python ## Make a Debian package of a small kernel with them
-	@dev/carry.py deb
+	@dev/deb.py
 
 test-tools: python ## Test the tools' handling of errors, without building a kernel
 	@dev/test_tools.py

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# The picture of "make bench". dev/bench.py defines the data blocks and the name
+# The picture of "make bench". bench.py defines the data blocks and the name
 # of the output, then loads this. The colours are readable on white and on black.
 set terminal svg size 960,640 dynamic font 'sans-serif,12'
 set output output

@@ -5,7 +5,7 @@
  * bench/bench.c marks the section with two instructions that do nothing. Each
  * block of code that is executed between them is counted, and at the end of the
  * section they are written to the file that the argument out= names, as address
- * and number of instructions. dev/bench.py sums them up by function.
+ * and number of instructions. bench.py sums them up by function.
  *
  * The declarations are those of QEMU's interface for plugins, version 1, whose
  * header Debian 12 has in no package.

@@ -21,10 +21,12 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 import kernel as kernel_build
-import series as patch_series
 from common import (REPO, Failure, Parser, clean_env, last_line, main, need, run, say,
                     some_of, write_file)
 from source import base_names, tree_files
+
+sys.path.insert(1, str(REPO / "series"))
+import series as patch_series
 
 PROGRAMS = {
     "sparse": "sparse", "spatch": "coccinelle", "clang-19": "clang-19",
@@ -420,7 +422,7 @@ class Repository:
         names = [name for name in self.names if re.fullmatch(r"fleet/lava-.*\.yaml", name)]
         found = self.found(names)
         # These are of Debian's Python, which may not be the first on the path.
-        said = output("/usr/bin/python3", REPO / "dev/lava.py", *names, cwd=self.root)
+        said = output("/usr/bin/python3", REPO / "fleet/lava.py", *names, cwd=self.root)
         found.read(said)
         if not found.lines:
             found.ran(names, re.findall("^checked (.*)$", said[0], re.MULTILINE))

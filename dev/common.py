@@ -147,6 +147,25 @@ def run(command, failure, **kwargs):
     return done.stdout
 
 
+def compile_program(path, to, *flags):
+    """A C program of this repository, for the guest"""
+    run(["gcc", "-O2", "-Wall", "-Werror", *flags, "-o", to, path],
+        f"building {path.relative_to(REPO)}", env=clean_env())
+
+
+def number(value, digits=0):
+    return "–" if value is None else f"{value:,.{digits}f}"
+
+
+def table(heads, rows):
+    """Lines of text: the first column to the left, the others to the right."""
+    widths = [max(len(row[i]) for row in (heads, *rows)) for i in range(len(heads))]
+    lines = ["  ".join(text.ljust(width) if i == 0 else text.rjust(width)
+                       for i, (text, width) in enumerate(zip(row, widths))).rstrip()
+             for row in (heads, ["-" * width for width in widths], *rows)]
+    return "\n".join(lines) + "\n\n"
+
+
 @contextlib.contextmanager
 def uninterrupted():
     """What would interrupt the block does so at its end."""

@@ -284,7 +284,7 @@ class Guest:
                   # What goes on after an oops tells nothing, or hangs.
                   "oops=panic", "ro", "root=/dev/root", "rootfstype=9p",
                   "rootflags=trans=virtio,version=9p2000.L,msize=262144,cache=loose",
-                  f"init={REPO}/dev/init.sh", f"eventfs_run={rundir}"]
+                  f"init={REPO}/dev/guest/init.sh", f"eventfs_run={rundir}"]
         append += [*self.machine.clock(self.image), *self.cmdline]
         # KUnit's suites would run at each boot; v6.12 has no kunit.autorun yet.
         append += (["kunit.enable=1", "kunit.autorun=1",
@@ -484,7 +484,7 @@ def command_line():
                       kernel.debug, kernel.memory,
                       objects=kernel.objects() if args.gdb else None)
     shell = command is None and sys.stdin.isatty() and sys.stdout.isatty()
-    demonstration = "true" if args.gdb else f"exec {REPO}/dev/demo.sh"
+    demonstration = "true" if args.gdb else f"exec {REPO}/dev/guest/demo.sh"
     status = guest.run(command or demonstration, shell=shell)
     found = guest.warnings()
     if found:

@@ -35,7 +35,7 @@ SESSION = (
     "grep -o 'eventfs_.*' trace",
     "ls events/kprobes",
 )
-# The end of the shell's prompt, see dev/guest.bashrc
+# The end of the shell's prompt, see dev/guest/bashrc
 PROMPT = b"\x1b[0m # "
 # Seconds for the guest to come up, and to answer
 PATIENCE = 900

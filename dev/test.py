@@ -324,10 +324,10 @@ class Suites:
             kernel = self.kernel(config)
             # A scan for leaks panics with two processors that patch code.
             guest = self.guest("boot", kernel, self.single if kernel.debug else None)
-            checked = f"{REPO}/dev/leaks.sh " if kernel.debug else ""
+            checked = f"{REPO}/dev/guest/leaks.sh " if kernel.debug else ""
             output = LOGS / f"{guest.name}.txt"
             with open(output, "wb", buffering=0) as file:
-                status = guest.run(f"{checked}{REPO}/dev/demo.sh",
+                status = guest.run(f"{checked}{REPO}/dev/guest/demo.sh",
                                    on_output=lambda _, data, to=file: to.write(data))
             report.check(f"demonstration, {kernel.config} kernel", status == 0,
                          f"status {status}, see {output}")
@@ -364,7 +364,7 @@ class Suites:
         if "." not in case and not fnmatch.fnmatchcase("eventfs", case):
             case = f"*.{case}"
         guest = self.guest("kunit", kernel, machine, kmemleak, kunit=case)
-        status = guest.run(f"{REPO}/dev/leaks.sh true" if guest.leaks else "true",
+        status = guest.run(f"{REPO}/dev/guest/leaks.sh true" if guest.leaks else "true",
                            on_output=lambda *_: None)
         text = guest.log.read_text(encoding="utf-8", errors="replace")
         results = ktap.kunit_results(text)
@@ -412,7 +412,7 @@ class Suites:
         need(POLICY_PROGRAMS)
         with guests.run_directory() as rundir:
             run(["checkpolicy", "-U", "allow", "-o", rundir / "policy",
-                 REPO / "dev/labels.conf"], "compiling dev/labels.conf")
+                 REPO / "dev/guest/labels.conf"], "compiling dev/guest/labels.conf")
             for mode, cmdline in (
                     ("early", ["lockdown=confidentiality"]), ("late", []),
                     (f"labels {rundir}/policy", ["lsm=lockdown,selinux"])):
@@ -424,7 +424,7 @@ class Suites:
                            kmemleak=False, cmdline=cmdline)
         output = LOGS / f"{guest.name}.txt"
         text = bytearray()
-        status = guest.run(f"{REPO}/dev/security.sh {mode}",
+        status = guest.run(f"{REPO}/dev/guest/security.sh {mode}",
                            on_output=lambda _, data: text.extend(data))
         write_file(output, text)
         for line in text.decode(errors="replace").splitlines():
@@ -558,7 +558,7 @@ def run_races(report, guest, kernel, args, programs=PROGRAMS, faults=SOME_FAULTS
             log.write(data)
             if fd == 1:
                 text.extend(data)
-        checked = f"{REPO}/dev/leaks.sh " if guest.leaks else ""
+        checked = f"{REPO}/dev/guest/leaks.sh " if guest.leaks else ""
         status = guest.run(f"{checked}bash {script}", on_output=collect)
     # One that ended before it had said anything has no part, which is an error too.
     parts = text.decode(errors="replace").split("TAP version 13\n")[1:]
@@ -616,7 +616,7 @@ def run_ftracetest(report, guest, kernel, tests, result):
     output = LOGS / f"{guest.name}.txt"
     with guests.run_directory() as rundir, open(output, "wb", buffering=0) as log:
         script = ftracetest_script(kernel, rundir, tests)
-        checked = f"{REPO}/dev/leaks.sh " if guest.leaks else ""
+        checked = f"{REPO}/dev/guest/leaks.sh " if guest.leaks else ""
         parser = FtracetestOutput(in_order(tests, rundir / "ftrace/test.d"), log,
                                   result)
         status = guest.run(f"{checked}bash {script}", on_output=parser.feed)

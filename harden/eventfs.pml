@@ -81,10 +81,10 @@
  *
  * A comment with "C:" names what a step stands for, and is checked to be there:
  * that function of fs/tracefs/event_inode.c, that text in it. "VFS:" names
- * functions elsewhere. "dev/model.py --steps" prints them with their lines.
+ * functions elsewhere. "harden/model.py --steps" prints them with their lines.
  *
  * A mutant has a step that is wrong, and a run that finds nothing is a failure.
- * Those with a title after "=" mirror a fault of dev/mutants.txt. The others are
+ * Those with a title after "=" mirror a fault of harden/mutants.txt. The others are
  * about what hardly a test can tell, or show that a promise can be broken:
  *
  *   mutant BUMP_FIRST = generation is bumped before the child is published

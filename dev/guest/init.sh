@@ -91,7 +91,7 @@ shell() {
 	while read -r rows cols; do
 		stty rows "$rows" cols "$cols" <&4
 	done <&3 &
-	setsid -c bash --rcfile "${BASH_SOURCE%/*}/guest.bashrc" -i <&4 >&4 2>&1
+	setsid -c bash --rcfile "${BASH_SOURCE%/*}/bashrc" -i <&4 >&4 2>&1
 }
 
 mount_all

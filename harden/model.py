@@ -12,12 +12,16 @@ import concurrent.futures
 import os
 import re
 import shutil
+import sys
+from pathlib import Path
+
+sys.path.insert(1, str(Path(__file__).resolve().parents[1] / "dev"))
 
 from common import BUILD, REPO, Failure, Parser, main, need, progress_line, run
 
 MODEL = REPO / "harden/eventfs.pml"
 SOURCE = REPO / "fs/tracefs/event_inode.c"
-FAULTS = REPO / "dev/mutants.txt"
+FAULTS = REPO / "harden/mutants.txt"
 # spin runs gcc as its preprocessor. What tcc makes is half as fast, and made at
 # once: for searches that are short.
 PROGRAMS = {"spin": "spin", "gcc": "gcc", "tcc": "tcc", "/usr/include/stdio.h": "libc6-dev"}

@@ -16,12 +16,15 @@ import io
 import re
 import statistics
 import sys
+from pathlib import Path
+
+sys.path.insert(1, str(Path(__file__).resolve().parents[1] / "dev"))
 
 import guest as guests
 import kernel as kernel_build
 import source as kernel_source
-from common import (BUILD, LOGS, PLOT_PROGRAMS, REPO, Failure, Parser, clean_env,
-                    last_line, main, need, one_of, run, write_file)
+from common import (BUILD, LOGS, PLOT_PROGRAMS, REPO, Failure, Parser, compile_program,
+                    last_line, main, need, number, one_of, run, table, write_file)
 from kernel import KERNELS, Kernel, content_and_mode
 
 BENCH = REPO / "bench"
@@ -143,17 +146,12 @@ def read_figures(path):
     return figures
 
 
-def compile_c(path, to, *flags):
-    run(["gcc", "-O2", "-Wall", "-Werror", *flags, "-o", to, path],
-        f"building {path.relative_to(REPO)}", env=clean_env())
-
-
 def measure(kernel, boot, machine, profile=""):
     """One boot of the kernel: (case, place, size) -> numbers."""
     guest = guests.Guest(kernel.image(), f"bench-{boot}-{kernel.name}", machine)
     text, errors = bytearray(), bytearray()
     with guests.run_directory() as rundir:
-        compile_c(BENCH / "bench.c", rundir / "bench", "-static", "-pthread")
+        compile_program(BENCH / "bench.c", rundir / "bench", "-static", "-pthread")
         status = guest.run(
             f"BENCH_PROFILE='{profile}' exec {rundir}/bench {boot}",
             on_output=lambda fd, data: (text if fd == 1 else errors).extend(data))
@@ -190,19 +188,6 @@ def measure_all(args):
         for which, kernel in kernels.items():
             figures.add(which, measure(kernel, "cpus", guests.Machine("2", accel="tcg")))
     return figures
-
-
-def number(value, digits=0):
-    return "–" if value is None else f"{value:,.{digits}f}"
-
-
-def table(heads, rows):
-    """Lines of text: the first column to the left, the others to the right."""
-    widths = [max(len(row[i]) for row in (heads, *rows)) for i in range(len(heads))]
-    lines = ["  ".join(text.ljust(width) if i == 0 else text.rjust(width)
-                       for i, (text, width) in enumerate(zip(row, widths))).rstrip()
-             for row in (heads, ["-" * width for width in widths], *rows)]
-    return "\n".join(lines) + "\n\n"
 
 
 def missed(figures):
@@ -353,7 +338,7 @@ def profile(args):
     kernel = BenchKernel(args.kernel or "eventfs", args.base, args.ksrc)
     functions = symbols(kernel.image() / "System.map")
     with guests.run_directory() as rundir:
-        compile_c(BENCH / "profile.c", rundir / "profile.so", "-shared", "-fPIC")
+        compile_program(BENCH / "profile.c", rundir / "profile.so", "-shared", "-fPIC")
         counts = rundir / "counts"
         measured = measure(kernel, "ops", Profiled(rundir / "profile.so", counts),
                            args.profile)

@@ -16,6 +16,8 @@ import sys
 import time
 from pathlib import Path
 
+sys.path.insert(1, str(Path(__file__).resolve().parents[1] / "dev"))
+
 import guest as guests
 import kernel as kernel_build
 from common import (BUILD, REPO, BUILD_PROGRAMS, Failure, Parser, main, matching, need, run,
@@ -78,7 +80,7 @@ def last_announced(log):
 
 def tell_failed(text, why, config):
     path = keep(FAILED, text, why)
-    say(f"kept in {path}; to run it again: dev/fuzz.py --config={config} --input={path}")
+    say(f"kept in {path}; to run it again: harden/fuzz.py --config={config} --input={path}")
 
 
 class Fuzzing:

@@ -9,6 +9,9 @@ import functools
 import os
 import subprocess
 import sys
+from pathlib import Path
+
+sys.path.insert(1, str(Path(__file__).resolve().parents[1] / "dev"))
 
 import kernel as kernel_build
 import guest as guests
@@ -104,7 +107,7 @@ class Hardening(test.Suites):
         env = {key: value for key, value in os.environ.items()
                if key not in ("ONLY", "CASE", "RESULTS")}
         source = f"--ksrc={self.args.ksrc}" if self.args.ksrc else f"--base={self.base}"
-        done = subprocess.run([REPO / "dev" / name, source, *words], env=env,
+        done = subprocess.run([REPO / "harden" / name, source, *words], env=env,
                               stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False)
         report.check(" ".join([name, *words]), done.returncode == 0,
                      f"status {done.returncode}, see what it said")

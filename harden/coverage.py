@@ -7,6 +7,9 @@ with counts are in build/coverage."""
 import re
 import shutil
 import sys
+from pathlib import Path
+
+sys.path.insert(1, str(Path(__file__).resolve().parents[1] / "dev"))
 
 import guest as guests
 import kernel as kernel_build

@@ -16,14 +16,16 @@ import shutil
 import statistics
 import subprocess
 import sys
+from pathlib import Path
 
-import bench
+sys.path.insert(1, str(Path(__file__).resolve().parents[1] / "dev"))
+
 import guest as guests
 import kernel as kernel_build
 import source as kernel_source
 import test
-from common import (BUILD, LOGS, REPO, Failure, Parser, clean_env, main, need, one_of,
-                    progress_line, run, say, write_file)
+from common import (BUILD, LOGS, REPO, Failure, Parser, clean_env, compile_program, main,
+                    need, number, one_of, progress_line, run, say, table, write_file)
 
 CLIENTS = REPO / "clients"
 # Client, by which the tests are named -> package and a program of it. A package that
@@ -218,10 +220,10 @@ def timing_table(timings):
         ours, stock = (statistics.median(figures) if figures else None for figures in both)
         spread = max((max(figures) - min(figures)) / statistics.median(figures)
                      for figures in both if figures) if any(both) else None
-        rows.append([what, bench.number(ours), bench.number(stock),
-                     bench.number(ours / stock if ours and stock else None, 3),
+        rows.append([what, number(ours), number(stock),
+                     number(ours / stock if ours and stock else None, 3),
                      "–" if spread is None else f"{spread:.1%}"])
-    return bench.table(["instructions", "eventfs", "stock", "ratio", "spread"], rows)
+    return table(["instructions", "eventfs", "stock", "ratio", "spread"], rows)
 
 
 class Clients(test.Suites):
@@ -327,7 +329,7 @@ class Clients(test.Suites):
                 icount=True, timeout=self.args.timeout), kernel.debug, "2G", False)
             text, errors = bytearray(), bytearray()
             with guests.run_directory() as rundir:
-                bench.compile_c(CLIENTS / "count.c", rundir / "count", "-static")
+                compile_program(CLIENTS / "count.c", rundir / "count", "-static")
                 status = guest.run(
                     f"COUNT={rundir}/count exec {CLIENTS}/timings",
                     on_output=lambda fd, data, texts=(text, errors): texts[fd - 1].extend(data))
@@ -350,9 +352,9 @@ class Clients(test.Suites):
             tables[f"{self.base}.txt"] = client_table(results, self.lacking)
         if self.timings:
             tables[f"{self.base}-timings.txt"] = timing_table(self.timings)
-        for name, table in tables.items():
-            say(table)
-            write_file(to / name, (head + table).encode())
+        for name, text in tables.items():
+            say(text)
+            write_file(to / name, (head + text).encode())
 
 
 def build_program(to):

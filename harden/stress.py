@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""Stress eventfs in guests with harden/stress, whose --help tells what it does. Its
+"""Stress eventfs in guests with harden/workers, whose --help tells what it does. Its
 figures are printed, and the last line is "N passed, N failed". Logs are in build/logs.
 
 Under TCG there are two guests, each for half of the time: one with two processors,
@@ -14,6 +14,9 @@ import random
 import re
 import sys
 import tempfile
+from pathlib import Path
+
+sys.path.insert(1, str(Path(__file__).resolve().parents[1] / "dev"))
 
 import guest as guests
 import kernel as kernel_build
@@ -29,7 +32,7 @@ SWITCHES = ("KERNEL", "CONFIG", "DEBUG", "BASE", "KSRC", "SMP", "MEM", "ICOUNT",
 
 
 def plan(args, kernel):
-    """Name -> machine and switches of harden/stress. Before 8.2, QEMU may run code
+    """Name -> machine and switches of harden/workers. Before 8.2, QEMU may run code
     that another processor has just patched as it was before, which is fatal with an
     int3, or jumps to address 0: so where events are switched on there is one
     processor, unless KVM runs it."""
@@ -48,8 +51,8 @@ def plan(args, kernel):
 
 
 def workers():
-    """Their names, as harden/stress lists them"""
-    text = (REPO / "harden/stress").read_text(encoding="utf-8")
+    """Their names, as harden/workers lists them"""
+    text = (REPO / "harden/workers").read_text(encoding="utf-8")
     listed = re.search(r"^WORKERS = \((.*?)^\)", text, re.MULTILINE | re.DOTALL)[1]
     return dict.fromkeys(re.findall(r'\("([a-z-]+)", ', listed))
 
@@ -67,7 +70,7 @@ def stress(args, kernel, guest, minutes, switches):
     """Runs it in a guest. True and False for what passed and failed."""
     output = LOGS / f"{guest.name}.txt"
     text, everything = bytearray(), bytearray()
-    command = (f"exec {REPO}/harden/stress --seed {args.seed} --minutes {minutes:g} "
+    command = (f"exec {REPO}/harden/workers --seed {args.seed} --minutes {minutes:g} "
                f"--stall {300 if kernel.slow else 120}{switches}"
                + (f" --only '{args.only}'" if args.only else ""))
 
@@ -91,7 +94,7 @@ def stress(args, kernel, guest, minutes, switches):
     print(text.decode(errors="replace").rstrip(), flush=True)
     results = [word == b"ok" for word in re.findall(rb"^(ok|FAILED): ", text, re.M)]
     if status and all(results):
-        say(f"harden/stress ended with status {status}")
+        say(f"harden/workers ended with status {status}")
         results.append(False)
     found = guest.warnings()
     for line in found[:10]:
@@ -117,7 +120,7 @@ def command_line():
                         help="the seed of an earlier run (default: a new one)")
     parser.add_argument("--only", metavar="WORKERS", help="these workers only, with commas between them")
     parser.add_argument("--fault", metavar="WORDS", help="build this fault of "
-                        "dev/mutants.txt into the kernel: is it noticed?")
+                        "harden/mutants.txt into the kernel: is it noticed?")
     args = parser.parse_args()
     some_of(workers(), args.only, "worker")
     args.minutes = float(args.minutes)

@@ -17,6 +17,8 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+sys.path.insert(1, str(Path(__file__).resolve().parents[1] / "dev"))
+
 import kernel as kernel_build
 import source as kernel_source
 from common import BUILD, REPO, Failure, Parser, identity, main, run, write_file

@@ -1,14 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""For people who carry eventfs in a kernel of their own.
-
-overlay puts our files into a kernel's tree (KSRC), fitted to its version. deb makes a
-Debian package of a small kernel with them, by the kernel's own bindeb-pkg.
-"""
+"""Put our files into a kernel's tree (KSRC), fitted to its version. The next run brings
+them up to date, and leaves alone what was changed there."""
 
 import hashlib
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -16,11 +12,8 @@ from pathlib import Path
 
 import kernel as kernel_build
 import source as kernel_source
-from common import (BUILD, REPO, Failure, Parser, identity, main, need, new_directory, run,
-                    write_file)
+from common import REPO, Failure, Parser, main, new_directory, run, write_file
 
-DEB_PROGRAMS = {"dpkg-buildpackage": "dpkg-dev", "dh_testdir": "debhelper",
-                "depmod": "kmod", "cpio": "cpio"}
 # What a stock fs/tracefs may consist of.
 STOCK_FILES = {"Makefile", "event_inode.c", "inode.c", "internal.h"}
 # What overlay leaves in a tree for the next one: stock/, the files as they were, and in
@@ -158,55 +151,13 @@ def overlay(args):
     return 0
 
 
-def deb(args):
-    need(DEB_PROGRAMS)
-    kernel = kernel_build.Kernel("eventfs", "deb", args.base, args.ksrc)
-    name, email = identity()
-    env = {**kernel.build_env(), "KDEB_CHANGELOG_DIST": "unstable",
-           "KDEB_PKGVERSION": f"{kernel.source.version}-1",
-           "DEBFULLNAME": name or "eventfs", "DEBEMAIL": email or "eventfs@localhost",
-           # What is built against is not of this kernel's making.
-           "DEB_BUILD_PROFILES": "pkg.linux-upstream.nokernelheaders",
-           "DPKG_FLAGS": "-d"}
-    with kernel.locked_tree() as held:
-        kernel.prepare()
-        kernel.out.mkdir(exist_ok=True)
-        kernel.configure(env)
-        if args.dry_run:
-            # All of it but the one step that builds and packs.
-            run(kernel.make("bindeb-pkg"), "bindeb-pkg",
-                env={**env, "DPKG_FLAGS": f"{env['DPKG_FLAGS']} --target=build-indep"})
-            control = (kernel.out / "debian/control").read_text(encoding="utf-8")
-            print("would build", re.search(r"^Package: (linux-image\S*)", control,
-                                           re.MULTILINE)[1])
-            return 0
-        for old in kernel.tree.glob("*.deb"):
-            old.unlink()
-        kernel_build.compile_kernel(kernel, env, held, "bindeb-pkg")
-        packages = [path for path in kernel.tree.glob("linux-image-*.deb")
-                    if "-dbg" not in path.name]
-        if not packages:
-            raise Failure(f"bindeb-pkg made no package in {kernel.tree}")
-        to = BUILD / "deb"
-        to.mkdir(parents=True, exist_ok=True)
-        for path in packages:
-            shutil.copy(path, to)
-            print(to / path.name)
-    return 0
-
-
 def command_line():
     parser = Parser(__doc__)
-    parser.add_argument("what", choices=("overlay", "deb"))
-    kernel_build.add_arguments(parser, choose=False)
+    parser.add_argument("--ksrc", metavar="PATH", type=kernel_source.usable,
+                        help="the kernel's tree")
     parser.add_argument("--force", action="store_true",
-                        help="overlay: write over files that were changed")
-    parser.add_argument("-n", "--dry-run", action="store_true",
-                        help="deb: configure the kernel only, and see if make would start")
-    args = parser.parse_args()
-    if args.force and args.what == "deb" or args.dry_run and args.what == "overlay":
-        parser.error("FORCE goes with overlay, --dry-run with deb")
-    return overlay(args) if args.what == "overlay" else deb(args)
+                        help="write over files that were changed")
+    return overlay(parser.parse_args())
 
 
 if __name__ == "__main__":

@@ -11,6 +11,9 @@ import re
 import shutil
 import sys
 import time
+from pathlib import Path
+
+sys.path.insert(1, str(Path(__file__).resolve().parents[1] / "dev"))
 
 import check
 import kernel as kernel_build

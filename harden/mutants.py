@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Put small faults into fs/tracefs, one by one, and see which no test notices.
 
-Each fault of dev/mutants.txt is built into a kernel of its own. It is noticed
+Each fault of harden/mutants.txt is built into a kernel of its own. It is noticed
 if a test fails, if the kernel complains, dies or hangs: the KUnit suite on
 user-mode Linux, which is built and run in seconds. What that does not notice
 goes to guests: KUnit with two processors, KUnit on the debug kernel with its
@@ -14,13 +14,15 @@ import sys
 import tempfile
 from pathlib import Path
 
+sys.path.insert(1, str(Path(__file__).resolve().parents[1] / "dev"))
+
 import guest as guests
 import kernel as kernel_build
 import ktap
 import test
 from common import LOGS, REPO, Failure, Parser, main
 
-FAULTS = REPO / "dev/mutants.txt"
+FAULTS = REPO / "harden/mutants.txt"
 
 
 class Fault:
