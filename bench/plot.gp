@@ -2,7 +2,7 @@
 #
 # The picture of "make bench". bench.py defines the data blocks and the name
 # of the output, then loads this. The colours are readable on white and on black.
-set terminal svg size 960,640 dynamic font 'sans-serif,12'
+set terminal svg size 960,660 dynamic font 'sans-serif,12'
 set output output
 
 grey = '#808080'
@@ -16,13 +16,29 @@ set style line 1 linecolor rgb '#1f8fd0' linewidth 2.5 pointtype 7 pointsize 0.5
 set style line 2 linecolor rgb '#e0702a' linewidth 2.5 pointtype 7 pointsize 0.5
 set style line 3 linecolor rgb '#9060c0' linewidth 2.5 pointtype 7 pointsize 0.5
 
-set multiplot layout 2,3
+set label 1 "{/:Bold What operations on events cost: lower is better}" \
+	at screen 0.5,0.97 center textcolor rgb grey font ',15'
+set multiplot layout 2,3 margins 0.085,0.985,0.09,0.86 spacing 0.085,0.18
 
+# Three bars, each with its figure above it
+set style fill solid border
+set boxwidth 0.6
+set xrange [-0.6:2.6]
+set yrange [0:6000]
+set xtics ('v6.1, before eventfs' 0, 'stock' 1, 'this eventfs' 2) scale 0 font ',10'
+set ylabel 'KiB of slab'
+set title 'memory that an instance takes'
+plot for [i=0:2] $instance every ::i::i using 1:2 notitle with boxes linestyle (3 - i), \
+     $instance using 1:2:2 notitle with labels offset 0,0.8 textcolor rgb grey
+
+unset label 1
+set xtics autofreq scale 1 font ',12'
 set logscale xy
 set format y '%.0s%c'
 set format x '%.0s%c'
 set xlabel 'directories of events'
 set xrange [80:25000]
+set yrange [*:*]
 set ylabel 'instructions'
 
 set title 'first lookup of a name'
@@ -31,34 +47,15 @@ plot $stock_first_stat title 'stock' with linespoints ls 2, \
 set title 'lookup of a missing name'
 plot $stock_miss_distinct title 'stock' with linespoints ls 2, \
      $eventfs_miss_distinct title 'this eventfs' with linespoints ls 1
-set title 'listing, an entry, buffer of 280 bytes'
+set title 'listing of an entry, buffer of 280 bytes'
 plot $stock_list_280_bytes title 'stock' with linespoints ls 2, \
      $eventfs_list_280_bytes title 'this eventfs' with linespoints ls 1
+set yrange [100:10000]
+set title 'creation of a directory'
+plot $stock_create title 'stock' with linespoints ls 2, \
+     $eventfs_create title 'this eventfs' with linespoints ls 1
 set yrange [1000:100000]
 set title 'removal of a directory, all cached'
 plot $stock_remove_warm title 'stock' with linespoints ls 2, \
      $eventfs_remove_warm title 'this eventfs' with linespoints ls 1
-
-unset logscale
-set format '%.0f'
-set xlabel ''
-set ylabel 'MiB of slab'
-set yrange [0:28]
-set xrange [-0.6:3.6]
-set style fill solid border
-set boxwidth 0.25
-set xtics ('boot' 0, 'instance' 1, 'all seen' 2, 'dropped' 3)
-set title 'memory, as tracing is used'
-plot $slab using ($1-0.25):2 title 'v6.1, before eventfs' with boxes ls 3, \
-     $slab using 1:3 title 'stock' with boxes ls 2, \
-     $slab using ($1+0.25):4 title 'this eventfs' with boxes ls 1
-
-set yrange [0:*]
-set xlabel 'CPUs'
-set ylabel 'thousand a second'
-set xrange [0.5:2.5]
-set xtics ('1' 1, '2' 2)
-set title 'first lookups in one directory of 8,000'
-plot $cpus_stock title 'stock' with yerrorlines ls 2, \
-     $cpus_eventfs title 'this eventfs' with yerrorlines ls 1
 unset multiplot

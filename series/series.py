@@ -26,7 +26,7 @@ from kernel import MAINTAINERS
 
 STEPS = REPO / "series"
 COVER = STEPS / "cover.txt"
-FIGURES = REPO / "README.md", "What it costs"
+FIGURES = REPO / "bench/v6.12.txt"
 CHANGES = REPO / "Documentation/filesystems/eventfs.rst", "What differs from earlier kernels"
 # What stands for itself at the top level of a file.
 SECTION = re.compile(r"^/\*\n \* ([A-Z][^\n]*)\n \*/\n\n", re.MULTILINE)
@@ -369,27 +369,18 @@ def message_of(step, git, copies):
 
 def section_of(path, title):
     """The text below a heading of a document, up to the next of its level."""
-    text = path.read_text(encoding="utf-8")
-    if path.suffix == ".md":
-        match = re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", text,
-                          re.MULTILINE | re.DOTALL)
-        return match and match[1].strip("\n")
     match = re.search(rf"^{re.escape(title)}\n([=~^\"-])\1+\n(.*?)(?=^[^\n]+\n\1{{3,}}\n|\Z)",
-                      text, re.MULTILINE | re.DOTALL)
+                      path.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     return match and match[2].strip("\n")
 
 
 def figures():
-    """The table of README.md, with its columns in line."""
-    rows = [[cell.strip() for cell in line.strip("|").split("|")]
-            for line in (section_of(*FIGURES) or "").splitlines() if line.startswith("|")]
-    rows = [row for row in rows if not set(row[0]) <= set("-: ")]
-    if not rows:
-        raise Failure(f"{FIGURES[0].name}: no table below \"{FIGURES[1]}\"")
-    wide = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return "\n".join("  " + "  ".join(
-        f"{cell:<{wide[0]}}" if i == 0 else f"{cell:>{wide[i]}}"
-        for i, cell in enumerate(row)).rstrip() for row in rows)
+    """The first table of what was measured, up to its column of ratios."""
+    lines = FIGURES.read_text(encoding="utf-8").split("\n\n")[0].splitlines()
+    if not lines or "ratio" not in lines[0]:
+        raise Failure(f"{FIGURES.relative_to(REPO)} has no column \"ratio\": make bench-record")
+    end = lines[0].index("ratio") + len("ratio")
+    return "\n".join(f"  {line[:end].rstrip()}" for line in lines)
 
 
 def changes():
