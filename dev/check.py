@@ -46,15 +46,12 @@ SPARSE_BASE = "v6.12"
 SELFTESTS = "tools/testing/selftests/filesystems/eventfs/"
 SHELL_TESTS = "tools/testing/selftests/ftrace/test.d/eventfs/"
 DOCUMENTS = "Documentation/filesystems/"
-TRACE_EVENTS = "include/trace/events/eventfs.h"
-OURS = ("fs/tracefs/", "include/linux/tracefs.h", TRACE_EVENTS, SELFTESTS, SHELL_TESTS,
+OURS = ("fs/tracefs/", "include/linux/tracefs.h", SELFTESTS, SHELL_TESTS,
         DOCUMENTS + "eventfs.rst", DOCUMENTS + "tracefs.rst")
 # What checkpatch is wrong about, by path.
 CHECKPATCH_IGNORE = {
     # v6.12's takes the declaration of a struct for one of a variable.
     "include/linux/tracefs.h": ["CONST_STRUCT"],
-    # Those have a format of their own.
-    TRACE_EVENTS: ["OPEN_ENDED_LINE", "PARENTHESIS_ALIGNMENT"],
     SELFTESTS: [
         "BIT_MACRO",            # is the kernel's
         "BRACES",               # ASSERT_* and EXPECT_* are more than a statement
