@@ -28,9 +28,9 @@ $(if $(UNKNOWN),$(error there is no variable $(UNKNOWN); make help lists them))
 
 MAKEFLAGS += --no-print-directory
 
-.PHONY: help run debug test test-all harden record-stock bench bench-check \
-	bench-record bench-profile picture clients mutants coverage stress fuzz model check \
-	series series-check overlay deb test-tools clean python
+.PHONY: help run debug test test-rest test-all test-long test-mainline harden record-stock \
+	bench bench-check bench-record bench-profile picture clients mutants coverage stress \
+	fuzz model check series series-check overlay deb test-tools clean python
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -49,11 +49,20 @@ run: python ## Boot the kernel and show eventfs at work, or run CMD='...' in the
 debug: python ## Boot it for gdb to attach, and print the command that does
 	@dev/guest.py --gdb
 
-test: python ## Run the tests in guests; ONLY=part runs one part of them
+test: python ## Run the tests to run after a change, in guests; ONLY=suite runs one of them
 	@dev/test.py
 
-test-all: python ## Run make test, the stock kernel's own run, and mainline
+test-rest: python ## Run the tests that make test-all has beyond make test
+	@dev/test.py --rest
+
+test-all: python ## Run both of these
 	@dev/test.py --all
+
+test-long: python ## Run the long form of some, and the kernel's own tests on the stock kernel
+	@dev/test.py --long
+
+test-mainline: python ## Run make test-all on mainline
+	@dev/test.py --all --base=mainline
 
 harden: python ## Run the tests on KCSAN, KMSAN, PREEMPT_RT, other architectures
 	@harden/harden.py

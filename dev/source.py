@@ -22,10 +22,6 @@ from common import (REPO, Failure, cache, lock, new_directory, run, say,
 DAY = 24 * 3600
 
 
-class Unreachable(Failure):
-    """No package has the source, now."""
-
-
 class Base:
     """A kernel version our files are fitted to: bases/<name>."""
 
@@ -304,7 +300,7 @@ def earlier(package, src, way_out):
     """What an earlier run unpacked, when no package can be reached now."""
     trees = [tree for tree in src.glob(f"{package}-*") if tree.is_dir()]
     if not trees:
-        raise Unreachable(f"apt offers no {package}; {way_out}")
+        raise Failure(f"apt offers no {package}; {way_out}")
     newest = max(trees, key=lambda tree: tree.stat().st_mtime)
     say(f"apt offers no {package} now: using {newest.name}")
     return newest

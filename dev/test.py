@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""Run the tests in guests. Results are KTAP on standard output, and the last
-line is "N passed, N failed, N skipped". Logs are in build/logs. --results keeps
-the same in a directory: results.ktap, results.xml for what reads JUnit, logs/."""
+"""Run the tests in guests: those to run after each change, or with --rest, --all and
+--long the others. Results are KTAP on standard output, and the last line is "N passed,
+N failed, N skipped". Logs are in build/logs. --results keeps the same in a directory:
+results.ktap, results.xml for what reads JUnit, logs/."""
 
 import fnmatch
 import functools
@@ -30,18 +31,23 @@ RACES = "tools/testing/selftests/filesystems/eventfs"
 KUNIT = "fs/tracefs/tests/eventfs_kunit.c"
 PROGRAMS = ("eventfs_test", "eventfs_users_test", "eventfs_reports_test", "eventfs_walk_test",
             "eventfs_watch_test")
-# Throttled for want of memory: on slow kernels for --all only.
+# Throttled for want of memory: on slow kernels in the long form only.
 LIMITS = ("eventfs_limits_test",)
 # Makes allocations fail, and takes long.
 FAULTS = ("eventfs_fault_test",)
 # How many allocations of each operation fail, for EVENTFS_FAULTS
 SOME_FAULTS = "24"
+# What "make test" runs, and what "make test-all" adds; both in this order.
+FIRST = ("build", "boot", "kunit", "selftests", "ftrace", "kunit-debug")
+REST = ("boot-debug", "selftests-debug", "faults-debug", "ftrace-debug", "ftrace-leaks",
+        "security-debug", "ftrace-rest")
 # Most guests keep one processor busy, and have 2 GB at most.
 LANES = min(len(os.sched_getaffinity(0)), 4)
 FOLDERS = "00basic event instances dynevent kprobe trigger"
-# For the debug kernel, where they are several times slower: tests that make and
-# remove what eventfs shows, and the one of mount options.
-ON_DEBUG = """
+# Of the kernel's own tests those that make and remove what eventfs shows, and the one
+# of mount options: for "make test", and for the debug kernel, which is several times
+# slower.
+SOME_TESTS = """
     00basic/mount_options.tc
     instances/instance.tc instances/instance-event.tc
     dynevent/add_remove_kprobe.tc dynevent/add_remove_synth.tc
@@ -274,14 +280,19 @@ class Suites:
         self.single = guests.Machine(args.smp or "1", *switches)
 
     def plan(self):
-        return {"build": self.build, "boot": self.boot,
-                "kunit": self.kunit, "selftests": self.selftests,
-                "ftrace": self.ftrace,
-                "kunit-debug": self.kunit_debug,
-                "selftests-debug": self.selftests_debug,
-                "faults-debug": self.faults_debug,
-                "ftrace-debug": self.ftrace_debug, "ftrace-leaks": self.ftrace_leaks,
-                "security-debug": self.security_debug}
+        suites = {"build": self.build, "boot": functools.partial(self.boot, "release"),
+                  "kunit": self.kunit, "selftests": self.selftests, "ftrace": self.ftrace,
+                  "kunit-debug": self.kunit_debug,
+                  "boot-debug": functools.partial(self.boot, "debug"),
+                  "selftests-debug": self.selftests_debug,
+                  "faults-debug": self.faults_debug, "ftrace-debug": self.ftrace_debug,
+                  "ftrace-leaks": self.ftrace_leaks, "security-debug": self.security_debug,
+                  "ftrace-rest": self.ftrace_rest}
+        for name in ("selftests", "selftests-debug", "faults-debug"):
+            suites[f"{name}-long"] = functools.partial(suites[name], long=True)
+        if root(self.args) == REPO:
+            suites["ftrace-stock"] = self.ftrace_stock
+        return suites
 
     # Files that change while the tests run are not to change the kernel.
     @functools.cache
@@ -296,10 +307,10 @@ class Suites:
     def with_case(self, names):
         """Those of the suites that have a case that CASE names"""
         def has_it(name):
-            kind, _, debug = name.removeprefix("mainline-").partition("-")
-            if kind == "selftests" and our_tests(self.args):
-                return True
-            limits = () if debug and not self.args.all else LIMITS
+            if name in ("ftrace", "ftrace-debug"):
+                return bool(our_tests(self.args))
+            kind, _, form = name.partition("-")
+            limits = () if form == "debug" else LIMITS
             files = {"kunit": [KUNIT], "faults": map(program_source, FAULTS),
                      "selftests": map(program_source, PROGRAMS + limits)}.get(kind, ())
             return any(case_names(root(self.args) / file, self.args.case) for file in files)
@@ -318,20 +329,19 @@ class Suites:
             report.result(f"build {kernel.name}", "pass",
                           minutes(time.monotonic() - started))
 
-    def boot(self, report):
+    def boot(self, config, report):
         """The demonstration, which is also the first test of a kernel."""
-        for config in ("release", "debug"):
-            kernel = self.kernel(config)
-            # A scan for leaks panics with two processors that patch code.
-            guest = self.guest("boot", kernel, self.single if kernel.debug else None)
-            checked = f"{REPO}/dev/guest/leaks.sh " if kernel.debug else ""
-            output = LOGS / f"{guest.name}.txt"
-            with open(output, "wb", buffering=0) as file:
-                status = guest.run(f"{checked}{REPO}/dev/guest/demo.sh",
-                                   on_output=lambda _, data, to=file: to.write(data))
-            report.check(f"demonstration, {kernel.config} kernel", status == 0,
-                         f"status {status}, see {output}")
-            check_log(report, guest, kernel)
+        kernel = self.kernel(config)
+        # A scan for leaks panics with two processors that patch code.
+        guest = self.guest("boot", kernel, self.single if kernel.debug else None)
+        checked = f"{REPO}/dev/guest/leaks.sh " if kernel.debug else ""
+        output = LOGS / f"{guest.name}.txt"
+        with open(output, "wb", buffering=0) as file:
+            status = guest.run(f"{checked}{REPO}/dev/guest/demo.sh",
+                               on_output=lambda _, data: file.write(data))
+        report.check(f"demonstration, {kernel.config} kernel", status == 0,
+                     f"status {status}, see {output}")
+        check_log(report, guest, kernel)
 
     def kunit(self, report):
         self.run_kunit(report, self.kernel("release"), self.machine)
@@ -340,20 +350,19 @@ class Suites:
         # A scan for leaks panics with two processors that patch code.
         self.run_kunit(report, self.kernel("debug"), self.single)
 
-    def selftests(self, report):
-        self.run_selftests(report, self.kernel("release"), self.machine)
+    def selftests(self, report, long=False):
+        self.run_programs(report, self.kernel("release"), self.machine, long=long)
 
-    def selftests_debug(self, report):
-        self.run_selftests(report, self.kernel("debug"), self.single)
+    def selftests_debug(self, report, long=False):
+        self.run_programs(report, self.kernel("debug"), self.single, long=long)
 
-    def faults_debug(self, report):
-        """The allocations of each operation fail in turn, or some of them. With --all,
-        these are more, and kmemleak looks for what is lost, which makes it three times
-        slower. "make harden" has all of them."""
+    def faults_debug(self, report, long=False):
+        """The allocations of each operation fail in turn, or some of them. In the long
+        form these are more, and kmemleak looks for what is lost, which makes it three
+        times slower. "make harden" has all of them."""
         kernel = self.kernel("debug")
-        guest = self.guest("faults", kernel, self.single, kmemleak=self.args.all)
-        faults = None if self.args.all else SOME_FAULTS
-        run_races(report, guest, kernel, self.args, FAULTS, faults)
+        guest = self.guest("faults", kernel, self.single, kmemleak=long)
+        run_races(report, guest, kernel, self.args, FAULTS, None if long else SOME_FAULTS)
         check_log(report, guest, kernel)
 
     def run_kunit(self, report, kernel, machine, kmemleak=True):
@@ -379,29 +388,42 @@ class Suites:
         check_log(report, guest, kernel)
         return text
 
-    def run_selftests(self, report, kernel, machine, kmemleak=True, shell=True):
-        """Our own selftests: the programs, one of which races, and those in shell."""
-        limits = LIMITS if self.args.all or not kernel.slow else ()
+    def run_programs(self, report, kernel, machine, kmemleak=True, long=False):
+        """Our selftests in C, one of which races."""
+        limits = LIMITS if long or not kernel.slow else ()
         programs = [program for program in PROGRAMS + limits if case_names(
             root(self.args) / program_source(program), self.args.case)]
-        if programs:
-            guest = self.guest("races", kernel, machine, kmemleak)
-            run_races(report, guest, kernel, self.args, programs)
-            check_log(report, guest, kernel)
-        # The programs do all of it, in threads too; leaks are looked for there.
-        tests = our_tests(self.args) if shell else []
-        if not programs and not tests:
+        if not programs:
             raise Failure(f"there are no selftests in {root(self.args)}")
-        if tests:
-            guest = self.guest("selftests", kernel, machine, kmemleak=False)
-            self.run_and_compare(report, guest, kernel, tests)
+        guest = self.guest("races", kernel, machine, kmemleak)
+        run_races(report, guest, kernel, self.args, programs, long=long)
+        check_log(report, guest, kernel)
+
+    def run_shell(self, report, kernel, machine, more=(), recorded=None):
+        """Our selftests in shell, and more of ftrace's. The programs do all of it too,
+        in threads; leaks are looked for there."""
+        tests = our_tests(self.args)
+        if not tests:
+            raise Failure(f"there are no shell tests in {root(self.args)}")
+        guest = self.guest("shell", kernel, machine, kmemleak=False)
+        self.run_and_compare(report, guest, kernel, [*tests, *more], recorded)
 
     def ftrace(self, report):
         kernel = self.kernel("release")
-        self.compare_with_stock(report, kernel, upstream_tests(kernel))
+        self.run_shell(report, kernel, self.machine)
+        if not self.args.case:
+            self.compare_with_stock(report, kernel, SOME_TESTS)
+
+    def ftrace_rest(self, report):
+        kernel = self.kernel("release")
+        self.compare_with_stock(report, kernel,
+                                [test for test in upstream_tests(kernel)
+                                 if test not in SOME_TESTS])
 
     def ftrace_debug(self, report):
-        self.compare_with_stock(report, self.kernel("debug"), ON_DEBUG)
+        kernel = self.kernel("debug")
+        self.run_shell(report, kernel, self.single, () if self.args.case else SOME_TESTS,
+                       read_record(kernel))
 
     def ftrace_leaks(self, report):
         self.compare_with_stock(report, self.kernel("debug"), FOR_LEAKS, True)
@@ -525,15 +547,15 @@ def program_source(program):
     return f"{RACES}/{program}.c"
 
 
-def races_script(kernel, rundir, args, programs=PROGRAMS, faults=SOME_FAULTS):
+def races_script(kernel, rundir, args, programs=PROGRAMS, faults=SOME_FAULTS, long=False):
     """Builds the programs, by the kernel's own rules; returns a script that runs
     them. @faults is for EVENTFS_FAULTS, None for what the program does without."""
     with kernel.locked_tree():
         kernel.prepare()
         run(["make", "-s", "-C", kernel.tree / "src" / RACES, f"OUTPUT={rundir}"],
             f"building {RACES}", env=clean_env())
-    # Slow kernels take ten times as long; --all has four times as much of it.
-    rounds = (2 if kernel.slow else 16) * (4 if args.all else 1)
+    # Slow kernels take ten times as long; the long form has four times as much of it.
+    rounds = (2 if kernel.slow else 16) * (4 if long else 1)
     commands = []
     for program in programs:
         chosen = case_names(root(args) / program_source(program), args.case) if args.case else ()
@@ -547,11 +569,11 @@ def races_script(kernel, rundir, args, programs=PROGRAMS, faults=SOME_FAULTS):
     return rundir / "races"
 
 
-def run_races(report, guest, kernel, args, programs=PROGRAMS, faults=SOME_FAULTS):
+def run_races(report, guest, kernel, args, programs=PROGRAMS, faults=SOME_FAULTS, long=False):
     """Returns how many tests of the programs ran."""
     output = LOGS / f"{guest.name}.txt"
     with guests.run_directory() as rundir, open(output, "wb", buffering=0) as log:
-        script = races_script(kernel, rundir, args, programs, faults)
+        script = races_script(kernel, rundir, args, programs, faults, long)
         text = bytearray()
 
         def collect(fd, data):
@@ -690,29 +712,6 @@ def record_stock(suites):
     return 0
 
 
-def plan(ours, args):
-    """The suites in order, by name. Those of "make test" are the first base's;
-    --all adds what takes longer."""
-    result = ours.plan()
-    if args.all and root(args) == REPO:
-        result["ftrace-stock"] = ours.ftrace_stock
-    if args.all and not args.ksrc and args.base != "mainline":
-        mainline = Suites(args, "mainline")
-        result |= {f"mainline-{name}": if_reachable(run)
-                   for name, run in mainline.plan().items()}
-    return result
-
-
-def if_reachable(run):
-    """A suite of a base whose source not every machine can get."""
-    def suite(report):
-        try:
-            run(report)
-        except kernel_source.Unreachable as failure:
-            report.result("source", "skip", str(failure))
-    return suite
-
-
 def run_suites(suites, args, what="suite", stop=False, lanes=1, first=None):
     """All suites, or those that --only names, as one KTAP report; stop: until one of
     them fails; lanes: how many at a time, which then know nothing of each other;
@@ -739,8 +738,6 @@ def run_suites(suites, args, what="suite", stop=False, lanes=1, first=None):
 def add_arguments(parser, suites=True):
     """What a run of tests takes, and of suites of them."""
     guests.add_arguments(parser)
-    parser.add_argument("--all", action="store_true", help="also the stock kernel "
-                        "for comparison, mainline, and the long form of the races")
     parser.set_defaults(case=None)
     if suites:
         parser.add_argument("--only", metavar="SUITE", help="run this suite only; "
@@ -754,24 +751,34 @@ def command_line():
     add_arguments(parser)
     parser.add_argument("--case", metavar="GLOB", help="run these cases of KUnit and of the "
                         "selftests only, and the suites that have some")
-    parser.add_argument("--record-stock", action="store_true", help="record which "
-                        "upstream tests do not pass on the stock kernel")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--rest", action="store_true", help="run what --all has beyond that")
+    what.add_argument("--all", action="store_true", help="run all suites but the long ones")
+    what.add_argument("--long", action="store_true", help="run the long ones: the races "
+                      "four times as long, most allocations failing, and the kernel's own "
+                      "tests on the stock kernel")
+    what.add_argument("--record-stock", action="store_true", help="record which "
+                      "upstream tests do not pass on the stock kernel")
     args = parser.parse_args()
     ours = Suites(args, args.base)
     if args.record_stock:
-        if args.all or args.case or args.only or args.results:
+        if args.case or args.only or args.results:
             raise Failure("make record-stock runs all there is: leave out CASE, ONLY, RESULTS", 2)
         kernel_source.needs_stock(args.ksrc, "make record-stock")
         return record_stock(ours)
-    suites = plan(ours, args)
+    suites = ours.plan()
+    names = some_of(suites, args.only, "suite") if args.only else [
+        name for name in suites if name in (
+            REST if args.rest else FIRST + REST if args.all else
+            set(suites) - {*FIRST, *REST} if args.long else FIRST)]
     if args.case:
-        names = some_of(suites, args.only, "suite")
         found = ours.with_case(names)
         lacking = set(names) - set(found) if args.only else not found
         if lacking:
             raise Failure(f"CASE={args.case} is no case of "
                           + ", ".join(lacking if args.only else names), 2)
-        args.only = ",".join(found)
+        names = found
+    args.only = ",".join(names)
     return run_suites(suites, args, lanes=LANES, first=ours.find_kernels)
 
 

@@ -63,10 +63,11 @@ class Hardening(test.Suites):
         if config in AT_WORK:
             report.check(f"{config} is at work", AT_WORK[config] in log,
                          f'the log has no "{AT_WORK[config]}"')
+        self.run_programs(report, kernel, machine, kmemleak=False)
         # Those in shell have one thread, and would take half an hour where each access
         # is looked at; and the small kernel has no kprobes, without which they end.
-        self.run_selftests(report, kernel, machine, kmemleak=False,
-                           shell=not kernel.slow and config != "small")
+        if not kernel.slow and config != "small":
+            self.run_shell(report, kernel, machine)
 
     def little_memory(self, report):
         """What a user can hold, and events that come and go while others find no

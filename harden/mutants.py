@@ -119,7 +119,8 @@ def first_failure(args, fault):
         suites = test.Suites(args, args.base)
         for run, kernel, machine in ((suites.run_kunit, release, suites.machine),
                                      (suites.run_kunit, debug, suites.single),
-                                     (suites.run_selftests, release, suites.machine)):
+                                     (suites.run_programs, release, suites.machine),
+                                     (suites.run_shell, release, suites.machine)):
             notes = Notes()
             kernel.image()
             try:

@@ -69,7 +69,7 @@ class States(test.Suites):
         return suites
 
     def upstream(self, report, kernel):
-        tests = test.ON_DEBUG if self.short else test.upstream_tests(kernel)
+        tests = test.SOME_TESTS if self.short else test.upstream_tests(kernel)
         self.compare_with_stock(report, kernel, tests)
 
     def races(self, report, kernel):

@@ -117,15 +117,16 @@ class Switches(ToolsTest):
         self.assertEqual(check.names_of(chains), set(check.OF_TREE))
 
     def test_case_chooses_suites(self):
-        args = types.SimpleNamespace(ksrc=None, all=False, case=None)
+        args = types.SimpleNamespace(ksrc=None, case=None)
         suites = types.SimpleNamespace(args=args)
         names = ["build", "kunit", "selftests", "ftrace", "kunit-debug", "selftests-debug",
-                 "faults-debug"]
+                 "faults-debug", "ftrace-debug", "ftrace-rest", "selftests-debug-long"]
         for case, found in (("eventfs.removal*", ["kunit", "kunit-debug"]),
                             ("miss_is_cached", ["kunit", "kunit-debug"]),
-                            ("miss_cached", ["selftests", "selftests-debug"]),
-                            ("names_are_true", ["selftests", "selftests-debug"]),
-                            ("limits.*", ["selftests"]),
+                            ("miss_cached", ["ftrace", "ftrace-debug"]),
+                            ("names_are_true", ["selftests", "selftests-debug",
+                                                "selftests-debug-long"]),
+                            ("limits.*", ["selftests", "selftests-debug-long"]),
                             ("ends_cleanly", ["faults-debug"]), ("nothing", [])):
             args.case = case
             self.assertEqual(test.Suites.with_case(suites, names), found, case)
