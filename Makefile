@@ -10,9 +10,9 @@
 #            ONLY=patch COMPILE=1 SHORT=1 (make series-check)  FORCE=1 (make overlay)
 #            MINUTES=n SEED=n ONLY=workers (make stress)
 #            SECONDS=n SEED=n INPUT=hex (make fuzz)
-#            One that a target does not take is an error.
+#            A variable that a target does not use is an error.
 
-# The tools read these from the environment, where no shell or make expands
+# The tools read these from the environment, so that neither make nor a shell expands
 # what the user wrote.
 VARIABLES := CMD KERNEL CONFIG DEBUG BASE KSRC SMP MEM ICOUNT ACCEL TIMEOUT ONLY CASE PROFILE \
 	MINUTES SECONDS SEED INPUT RESULTS COMPILE SHORT FORCE
@@ -21,10 +21,10 @@ $(foreach name,$(filter $(VARIABLES),$(GIVEN)),\
 	$(eval override $(name) := $$(value $(name))))
 export $(VARIABLES)
 
-# What only the environment has a meaning for may be given here as well; all else is
-# misspelt, and would do nothing.
+# Variables that the tools take from the environment only may be given here, too. Any
+# other name is a mistake, and would have no effect.
 UNKNOWN := $(filter-out $(VARIABLES) EVENTFS_% XDG_% CCACHE_% HOME PATH SHELL TMPDIR,$(GIVEN))
-$(if $(UNKNOWN),$(error there is no variable $(UNKNOWN); make help lists them))
+$(if $(UNKNOWN),$(error there is no variable $(UNKNOWN): see make help))
 
 MAKEFLAGS += --no-print-directory
 
@@ -32,95 +32,95 @@ MAKEFLAGS += --no-print-directory
 	bench bench-check bench-record bench-profile picture clients mutants coverage stress \
 	fuzz model check series series-check overlay deb test-tools clean python
 
-help: ## List the targets
+help: ## List the targets and variables
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 	@sed -n 's/^# \(Variables:.*\)/\n\1/p; s/^#   \( *[A-Z].*\)/  \1/p' $(MAKEFILE_LIST)
 
-# The tools are written in Python; what else they need they install themselves.
+# The tools are written in Python. They install everything else themselves.
 python:
 	@command -v python3 >/dev/null || \
 	{ [ "$$(id -u)" = 0 ] && { apt-get update && apt-get install -y \
 	  --no-install-recommends python3; } >/dev/null 2>&1; } || \
-	{ echo "error: missing programs; as root: apt-get install python3" >&2; exit 1; }
+	{ echo "error: programs are missing; as root, run: apt-get install python3" >&2; exit 1; }
 
-run: python ## Boot the kernel and show eventfs at work, or run CMD='...' in the guest
+run: python ## Boot the kernel and show eventfs at work, or run CMD='...' in it
 	@dev/guest.py
 
-debug: python ## Boot it for gdb to attach, and print the command that does
+debug: python ## Boot it stopped, for gdb, and print how to attach
 	@dev/guest.py --gdb
 
-test: python ## Run the tests to run after a change, in guests; ONLY=suite runs one of them
+test: python ## Run the tests to run after each change; ONLY=suite runs one suite
 	@dev/test.py
 
-test-rest: python ## Run the tests that make test-all has beyond make test
+test-rest: python ## Run the suites of make test-all that make test leaves out
 	@dev/test.py --rest
 
-test-all: python ## Run both of these
+test-all: python ## Run all suites but the long ones
 	@dev/test.py --all
 
-test-long: python ## Run the long form of some, and the kernel's own tests on the stock kernel
+test-long: python ## Run the long suites, and ftrace's tests on the stock kernel
 	@dev/test.py --long
 
 test-mainline: python ## Run make test-all on mainline
 	@dev/test.py --all --base=mainline
 
-harden: python ## Run the tests on KCSAN, KMSAN, PREEMPT_RT, other architectures
+harden: python ## Run the tests with KCSAN, KMSAN, PREEMPT_RT and on other architectures
 	@harden/harden.py
 
-record-stock: python ## Record which upstream tests do not pass on the stock kernel
+record-stock: python ## Record which of ftrace's tests fail on the stock kernel
 	@dev/test.py --record-stock
 
-bench: python ## Measure this eventfs against the stock one: a table and a picture
+bench: python ## Measure this eventfs and the stock one: tables and a picture
 	@bench/bench.py
 
-bench-check: python ## Measure operations only: did a ratio get worse than recorded?
+bench-check: python ## Measure again, and fail if a ratio is worse than recorded
 	@bench/bench.py --check
 
-bench-record: python ## Run make bench and record what it found in bench/
+bench-record: python ## Run make bench and write the results to bench/
 	@bench/bench.py --record
 
-bench-profile: python ## Where do the instructions of one figure go, by function?
+bench-profile: python ## Count the instructions of one figure by kernel function
 	@bench/bench.py --profile "$$PROFILE"
 
-picture: python ## Record a session in the guest's shell, as the picture of README
+picture: python ## Record the picture of a session for the README
 	@dev/picture.py
 
-clients: python ## Ask trace-cmd, perf, bpftrace and more on both kernels: the same answers?
+clients: python ## Compare what trace-cmd, perf, bpftrace and others say on both kernels
 	@clients/clients.py
 
-mutants: python ## Put small faults into fs/tracefs: is there one that no test notices?
+mutants: python ## Put small faults into fs/tracefs, and see if the tests notice them
 	@harden/mutants.py
 
-coverage: python ## Which lines of fs/tracefs do KUnit and the selftests reach?
+coverage: python ## Count the lines and branches of fs/tracefs that the tests reach
 	@harden/coverage.py
 
-stress: python ## Stress it for MINUTES; SEED=n runs the same operations again
+stress: python ## Run many operations at once for MINUTES; SEED=n repeats a run
 	@harden/stress.py
 
-fuzz: python ## Fuzz the debug kernel with an oracle for SECONDS, or run INPUT again
+fuzz: python ## Run random operations for SECONDS and check each result; INPUT repeats one
 	@harden/fuzz.py
 
-model: python ## Check the model of the protocol, and that it notices what is wrong
+model: python ## Check a model of the locking protocol exhaustively
 	@harden/model.py
 
-check: python ## Check the code without running it; ONLY=check runs one of the checks
+check: python ## Check the code with compilers and other tools, without running it
 	@dev/check.py
 
-series: python ## Write the patches as git format-patch does, and apply them
+series: python ## Write the patches as git format-patch does, and apply them to check them
 	@series/series.py
 
 series-check: python ## Build, boot and test the state after each patch
 	@series/series_check.py
 
-overlay: python ## Put our files into a kernel tree of your own, KSRC=path
+overlay: python ## Copy our files into the kernel tree KSRC=path
 	@dev/overlay.py
 
-deb: python ## Make a Debian package of a small kernel with them
+deb: python ## Build a Debian package of a small kernel with our files
 	@dev/deb.py
 
-test-tools: python ## Test the tools' handling of errors, without building a kernel
+test-tools: python ## Test the tools, without building a kernel
 	@dev/test_tools.py
 
-clean: ## Remove build/; the cache, which it names, stays
+clean: ## Remove build/; the cache stays
 	@rm -rf build
-	@echo "the cache stays: $${EVENTFS_CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/eventfs}"
+	@echo "the cache is kept: $${EVENTFS_CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/eventfs}"

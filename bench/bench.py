@@ -2,11 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Measure this eventfs against the stock one.
 
-Builds the same kernel with both, boots both, and measures the same operations
-in them: in instructions, counted by the guest's clock, and in bytes. Prints
-tables with the ratio of the two, and writes all figures to build/bench, with a
-picture. --record makes them the ones that README shows and --check compares
-with.
+Builds the same kernel with both, boots both, and measures the same operations in them,
+in instructions and in bytes. Prints tables with the ratios, and writes all figures and a
+picture to build/bench. --record writes them to bench/, where --check finds them.
 """
 
 import bisect
@@ -161,7 +159,7 @@ def measure(kernel, boot, machine, profile=""):
                       + last_line(errors.decode(errors="replace")))
     found = guest.warnings()
     if found:
-        raise Failure(f"the kernel complained: {found[0].strip()}; see {guest.log}")
+        raise Failure(f"a warning in the kernel log: {found[0].strip()}; see {guest.log}")
     measured = collections.defaultdict(list)
     for case, place, size, figure in csv.reader(text.decode().splitlines()):
         measured[case, place, int(size)].append(float(figure))
@@ -282,7 +280,7 @@ def recorded(base):
 def check(args):
     """Only the operations; fails if a ratio got worse than it was recorded."""
     if not recorded(args.base).exists():
-        raise Failure(f"nothing is recorded for {args.base}: make bench-record")
+        raise Failure(f"there are no figures of {args.base}: run make bench-record first")
     before = read_figures(recorded(args.base))
     figures = Figures()
     for which in ("eventfs", "stock"):
@@ -319,11 +317,11 @@ def figure_name(text, base):
     """Its case, place and size, if there is such a figure"""
     parts = text.split(",")
     if len(parts) != 3 or not re.fullmatch("[0-9]+", parts[2]):
-        raise Failure(f"PROFILE='{text}' is no figure such as 'stat warm,eventfs,0'", 2)
+        raise Failure(f"PROFILE='{text}' is not a figure such as 'stat warm,eventfs,0'", 2)
     figure = parts[0], parts[1], int(parts[2])
     if recorded(base).exists() and figure not in {
             name[1:] for name in read_figures(recorded(base)).numbers}:
-        raise Failure(f"PROFILE='{text}' is no figure of {recorded(base).relative_to(REPO)}", 2)
+        raise Failure(f"PROFILE='{text}' is not a figure of {recorded(base).relative_to(REPO)}", 2)
     return figure
 
 
@@ -338,8 +336,8 @@ def profile(args):
         measured = measure(kernel, "ops", Profiled(rundir / "profile.so", counts),
                            args.profile)
         if not counts.exists():
-            raise Failure(f"there is no figure {args.profile}; "
-                          f"{recorded(args.base).relative_to(REPO)} names them")
+            raise Failure(f"there is no figure {args.profile}; see "
+                          f"{recorded(args.base).relative_to(REPO)}")
         lines = counts.read_text(encoding="ascii").splitlines()
     figure = measured[case, place, size][0]
     spent = collections.Counter()
@@ -353,7 +351,7 @@ def profile(args):
     own = sum(count for name, count in spent.items()
               if re.search(r"eventfs|tracefs", name))
     print(f"{own * scale:9.1f}  in fs/tracefs")
-    print(f"{figure:9.1f}  in all, instructions for each operation")
+    print(f"{figure:9.1f}  in all, instructions of an operation")
     return 0
 
 
@@ -361,14 +359,14 @@ def add_arguments(parser):
     kernel_build.add_arguments(parser, choose=False)
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--record", action="store_true",
-                      help="make the figures those in bench/")
-    what.add_argument("--check", action="store_true", help="measure operations only, "
-                      "and fail if a ratio is worse than the recorded one by more "
-                      f"than {TOLERANCE:.0%}%")
-    what.add_argument("--profile", metavar="CASE,PLACE,SIZE", help="say where the "
-                      "instructions of one figure go, by function of the kernel")
+                      help="write the results to bench/")
+    what.add_argument("--check", action="store_true", help="measure only operations, "
+                      "and fail if a ratio is more than "
+                      f"{TOLERANCE:.0%}% worse than the recorded one")
+    what.add_argument("--profile", metavar="CASE,PLACE,SIZE", help="count the "
+                      "instructions of one figure by function of the kernel")
     parser.add_argument("--kernel", metavar="NAME", type=one_of("KERNEL", KERNELS),
-                        help="--profile: of which kernel, eventfs or stock (default eventfs)")
+                        help="the kernel to profile, eventfs or stock (default eventfs)")
 
 
 def command_line():
@@ -377,7 +375,7 @@ def command_line():
     add_arguments(parser)
     args = parser.parse_args()
     if args.kernel and args.profile is None:
-        raise Failure("KERNEL= goes with PROFILE= only: the others measure both", 2)
+        raise Failure("KERNEL= needs PROFILE=: without it both kernels are measured", 2)
     if args.profile is not None:
         return profile(args)
     kernel_source.needs_stock(args.ksrc, "make bench")

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""Run what people trace with, Debian's packages, in guests: on the stock kernel and
-on ours. clients/run asks each client something and checks the answer; here the two
-kernels' answers are compared, line by line. Results as those of "make test", then a
-table. clients/timings measures what people wait for, in instructions.
+"""Run Debian's tracing programs in guests, on the stock kernel and on ours. clients/run
+runs each and checks its answer. Here the answers of the two kernels are compared line by
+line. Results have the form of "make test"'s, followed by a table. clients/timings counts
+the instructions of common commands.
 
-Answers and tables are kept in build/clients; --record writes the tables to clients/.
+Answers and tables are in build/clients; --record writes the tables to clients/.
 """
 
 import collections
@@ -119,7 +119,7 @@ class Reader:
     def complete(self):
         """All that was planned has ended."""
         if not self.planned or self.planned != len(self.results):
-            raise Failure(f"{len(self.results)} of {self.planned or 'the'} clients ended")
+            raise Failure(f"{len(self.results)} of {self.planned or 'the'} clients finished")
 
 
 def normal(name, lines):
@@ -312,7 +312,7 @@ class Clients(test.Suites):
     def eventfs(self, report):
         stock = self.kept("stock")
         if not stock:
-            say("compared with nothing: no run of ONLY=stock has left its answers")
+            say("nothing to compare with: run ONLY=stock first")
         for name, result in self.asked(report, "eventfs"):
             other = stock.get(name)
             outcome, note = compare(name, other, result)
@@ -371,8 +371,8 @@ def add_arguments(parser):
                         type=one_of("CONFIG", ("clients", "release", "debug")),
                         help="which kernel (default %(default)s; release and debug have less "
                         "of what clients want)")
-    parser.add_argument("--case", metavar="GLOBS", help="ask these only, as perf.list or "
-                        "'perf.*,rtla.*'")
+    parser.add_argument("--case", metavar="GLOBS", help="run only these, such as "
+                        "perf.list or 'perf.*,rtla.*'")
     parser.add_argument("--record", action="store_true", help="write the tables to clients/")
 
 

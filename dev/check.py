@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Check the code without running it.
 
-The kernel's own tools look at our files where they lie in a kernel's tree;
-others look at the tools of this repository. Each check says in a line how much
-it looked at, or names what it found. A check that looked at nothing has failed.
+The kernel's own tools check our files in a kernel tree. Other tools check the tools of
+this repository. Each check prints one line that says how much it checked, or what it
+found. A check that checked nothing fails.
 """
 
 import contextlib
@@ -144,7 +144,7 @@ class Findings:
         """A checker that passed over a file without a word has failed."""
         passed = sorted(set(files) - set(seen))
         if passed:
-            raise Failure(f"did not look at {' '.join(passed)}")
+            raise Failure(f"it did not check {' '.join(passed)}")
 
 
 class Tree:
@@ -279,7 +279,7 @@ class Tree:
             found.read(said, only=re.compile("(ERROR|WARNING|CHECK):"))
             if len(re.findall(r"^total: .* lines checked", said[0],
                               re.MULTILINE)) != len(names):
-                raise Failure(f"did not look at all of {' '.join(names)}: "
+                raise Failure(f"it did not check all of {' '.join(names)}: "
                               + last_line(said[0]))
         return len(self.files(".")), found
 
@@ -311,7 +311,7 @@ class Tree:
                           cwd=self.src)
             found.read(said, only=re.compile("(ERROR|WARNING|CHECK):"))
             if not re.search("^total: .* lines checked", said[0], re.MULTILINE):
-                raise Failure(f"did not look at {patch.name}: {last_line(said[0])}")
+                raise Failure(f"it did not check {patch.name}: {last_line(said[0])}")
 
 
 def check_maintainers(series, top, found):
@@ -518,10 +518,10 @@ def chosen(chains, wanted):
 
 def command_line():
     parser = Parser(__doc__)
-    parser.add_argument("--only", metavar="CHECK", help="run this check only; several "
+    parser.add_argument("--only", metavar="CHECK", help="run only this check, or several "
                         "with commas between them")
     parser.add_argument("-v", "--verbose", action="store_true",
-                        help="count what is found in files of others as well")
+                        help="count findings in other files, too")
     args = parser.parse_args()
     chains = of_repository(Repository())
     wanted = some_of(sorted({*OF_TREE, *names_of(chains)}), args.only, "check")
@@ -535,14 +535,14 @@ def command_line():
             except Failure as failure:
                 if base == SPARSE_BASE:
                     raise
-                say(f"skipped what is checked on {base}: {failure}")
+                say(f"skipped the checks on {base}: {failure}")
                 continue
             stack.enter_context(kernel.locked_tree())
             kernel.prepare()
             chains[-1:-1] = of_tree(Tree(kernel), base)
         failed = run_chains(chosen(chains, wanted), args.verbose)
     if failed:
-        say(f"error: {failed} of the checks failed")
+        say(f"error: {failed} checks failed")
     return 1 if failed else 0
 
 

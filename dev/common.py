@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the tools share: paths, errors, locks, programs, progress."""
+"""What all tools share: paths, errors, locks, programs, progress."""
 
 import argparse
 import contextlib
@@ -60,13 +60,13 @@ class Parser(argparse.ArgumentParser):
         found, unknown = self.parse_known_args(
             [*words, *(sys.argv[1:] if args is None else args)], namespace)
         for word in unknown:
-            self.error(f"{words[word]} is nothing that {self.prog} takes: leave it out"
-                       if word in words else f"{word} is not known")
+            self.error(f"{self.prog} does not use {words[word]}: leave it out"
+                       if word in words else f"unknown argument {word}")
         cache()
         return found
 
     def error(self, message):
-        raise Failure(f"{message} ({self.prog} --help tells more)", 2)
+        raise Failure(f"{message} (see {self.prog} --help)", 2)
 
 
 def variables():
@@ -76,7 +76,7 @@ def variables():
     for name in FLAGS:
         value = os.environ.get(name) or "0"
         if value not in ("0", "1"):
-            raise Failure(f"{name}={value} is neither 1 nor 0", 2)
+            raise Failure(f"{name}={value}: it must be 1 or 0", 2)
         if value == "1":
             words[f"--{name.lower()}"] = f"{name}=1"
     return words
@@ -86,7 +86,7 @@ def one_of(variable, names):
     """The type of an argument that is one of the names"""
     def checked(value):
         if value not in names:
-            raise Failure(f"{variable}={value} is not known; there are: {' '.join(names)}", 2)
+            raise Failure(f"{variable}={value}: it must be one of {', '.join(names)}", 2)
         return value
     return checked
 
@@ -105,8 +105,8 @@ def some_of(names, only, what):
     found = list(dict.fromkeys(only.split(","))) if only else list(names)
     for name in found:
         if name not in names:
-            raise Failure(f"ONLY={only}: there is no {what} {name}; there are: "
-                          + " ".join(names), 2)
+            raise Failure(f"ONLY={only}: there is no {what} {name}; it must be one of "
+                          + ", ".join(names), 2)
     return found
 
 
@@ -115,7 +115,7 @@ def cache():
     default = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     path = Path(os.environ.get("EVENTFS_CACHE") or f"{default}/eventfs").absolute()
     if re.search(r"[\s:]", str(path)):
-        raise Failure(f"{path}: no kernel is built below a path with a space or a colon: "
+        raise Failure(f"{path}: kernels cannot be built in a path with a space or a colon: "
                       "set EVENTFS_CACHE to another directory")
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -232,9 +232,9 @@ def need(programs):
         return
     command = "apt-get install -y --no-install-recommends " + " ".join(packages)
     if os.geteuid() != 0:
-        raise Failure(f"missing programs; as root: {command}")
+        raise Failure(f"programs are missing; as root, run: {command}")
     if not shutil.which("apt-get"):
-        raise Failure("missing programs, and no apt-get to install them: "
+        raise Failure("programs are missing, and there is no apt-get to install these packages: "
                       + " ".join(packages))
     say(f"installing {' '.join(packages)}")
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
@@ -249,7 +249,7 @@ def need(programs):
         run(words, f"cannot install ({command})", env=env)
     packages = missing_packages(programs)
     if packages:
-        raise Failure(f"installed, but still not found: {' '.join(packages)}")
+        raise Failure(f"installed, but the programs are still not found: {' '.join(packages)}")
 
 
 @contextlib.contextmanager

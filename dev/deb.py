@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""Make a Debian package of a small kernel with our files, by the kernel's own
-bindeb-pkg. It is written to build/deb."""
+"""Build a Debian package of a small kernel with our files, with the kernel's own
+bindeb-pkg, in build/deb."""
 
 import re
 import shutil
@@ -55,7 +55,7 @@ def command_line():
     parser = Parser(__doc__)
     kernel_build.add_arguments(parser, choose=False)
     parser.add_argument("-n", "--dry-run", action="store_true",
-                        help="configure the kernel only, and see if make would start")
+                        help="configure the kernel, but do not build it")
     return deb(parser.parse_args())
 
 

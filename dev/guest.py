@@ -2,10 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Boot a kernel in QEMU and run a command in it.
 
-The guest's root is the host's, read-only; /tmp, /var/tmp and /run may be
-written and are gone afterwards. The command's standard output and standard
-error come out here, and its exit status is this program's. Without a command
-the demonstration runs; on a terminal it is followed by a shell in the guest.
+The guest sees the host's root file system read-only; /tmp, /var/tmp and /run are
+writable copies that vanish at the end. The command's output and exit status become this
+program's. Without a command the demonstration runs, on a terminal followed by a shell.
 """
 
 import contextlib
@@ -77,17 +76,18 @@ def add_arguments(parser):
     """The switches of the machine; who has them boots it."""
     check_paths()
     cpus = parser.add_mutually_exclusive_group()
-    cpus.add_argument("--smp", metavar="N", help="virtual CPUs (default 2)",
+    cpus.add_argument("--smp", metavar="N", help="number of virtual CPUs (default 2)",
                       type=matching("SMP", "[1-8]", "a number of CPUs, from 1 to 8"))
     cpus.add_argument("--icount", action="store_true",
-                      help="a clock that counts instructions: repeatable, one CPU")
-    parser.add_argument("--mem", metavar="SIZE", help="memory, as 1G or 512M (default 1G; "
-                        "2G or 4G for kernels that take more)", type=size)
+                      help="make the guest's clock count instructions: "
+                      "repeatable, one CPU")
+    parser.add_argument("--mem", metavar="SIZE", help="memory, such as 512M (default 1G; 2G "
+                        "or 4G for kernels that need more)", type=size)
     parser.add_argument("--accel", metavar="NAME", default="auto",
                         help="kvm, tcg, or auto: KVM where it works, else TCG",
                         type=one_of("ACCEL", ("auto", "kvm", "tcg")))
     parser.add_argument("--timeout", metavar="SECONDS", default="1800",
-                        help="end a guest that takes longer (default %(default)s)",
+                        help="stop a guest that runs longer (default %(default)s)",
                         type=matching("TIMEOUT", r"[1-9]\d{0,8}", "a number of seconds"))
 
 
@@ -102,7 +102,7 @@ def check_memory(mem, debug):
     least = LEAST_DEBUG_MEMORY if debug else LEAST_MEMORY
     if mem and int(mem.rstrip("MG")) * (1024 if mem.endswith("G") else 1) < least:
         raise Failure(f"MEM={mem}: the {'debug ' if debug else ''}kernel needs {least}M to "
-                      "come up", 2)
+                      "boot", 2)
 
 
 class Machine:
@@ -160,7 +160,7 @@ def kvm_works(image):
         return False
     boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     answer = cache() / f"kvm-{boot}"
-    with lock(cache() / "locks/kvm.lock", "waiting for another run's try of KVM"):
+    with lock(cache() / "locks/kvm.lock", "waiting for another run that tries KVM"):
         if not answer.exists():
             # Without a root it panics, which ends QEMU, all within a second.
             command = [QEMU, "-accel", "kvm", "-cpu", "host", "-m", "512M",
@@ -212,8 +212,8 @@ def check_paths():
     """Where what the guest reads may not be"""
     for path, mend in ((REPO, "move the checkout"), (BUILD, "set EVENTFS_BUILD to another")):
         if re.search(r"\s", str(path)):
-            raise Failure(f"{path}: the kernel's command line takes no path with a "
-                          f"space; {mend}")
+            raise Failure(f"{path}: the kernel's command line cannot hold a path with "
+                          f"a space; {mend}")
         if str(path).startswith(tuple(f"{top}/" for top in HIDDEN)):
             raise Failure(f"{path} is hidden in the guest, which has its own "
                           f"{' '.join(HIDDEN)}; {mend}")
@@ -307,11 +307,11 @@ class Guest:
                  "-device", "virtio-serial-pci"]
         if self.objects:
             words += ["-S", "-gdb", f"unix:{rundir}/gdb,server=on,wait=off"]
-            say("It waits for gdb, and goes on with it. In another terminal:\n\n"
+            say("The guest waits for gdb. In another terminal, run:\n\n"
                 f"    gdb -iex 'add-auto-load-safe-path {self.objects.parent}' "
                 f"-ex 'target remote {rundir}/gdb' -ex 'hbreak eventfs_lookup' -ex continue "
                 f"{self.objects}/vmlinux\n\n"
-                "The kernel's own commands begin with lx-, as lx-dmesg and lx-ps.")
+                "The kernel adds commands to gdb: lx-dmesg, lx-ps and others.")
         for name, number in ports.items():
             device = "virtconsole" if name == "terminal" else "virtserialport"
             words += ["-chardev", f"socket,id={name},fd={number}",
@@ -324,14 +324,14 @@ class Guest:
         for line in text.splitlines()[-30:]:
             say(line)
         if timed_out:
-            raise Failure(f"the guest did not end within {self.machine.timeout} s "
+            raise Failure(f"the guest was stopped after {self.machine.timeout} s "
                           f"(TIMEOUT= sets the limit); its log: {self.log}", 124)
         if not text.strip() and errors.strip():
             raise Failure(f"QEMU did not start: {last_line(errors)}")
         if not text.strip():
-            raise Failure("the guest ended before its kernel could say anything"
+            raise Failure("the guest stopped before its kernel printed anything"
                           + (f": is MEM={self.machine.mem} enough?" if self.machine.mem else ""))
-        raise Failure(f"the guest died; its log: {self.log}", 125)
+        raise Failure(f"the guest crashed; its log: {self.log}", 125)
 
     def decode(self):
         """Writes what the kernel complained of once more, the call traces with files
@@ -347,7 +347,7 @@ class Guest:
                                stderr=subprocess.DEVNULL, timeout=300, check=False)
             except subprocess.TimeoutExpired:
                 pass
-        say(f"its call traces, with lines: {decoded}")
+        say(f"call traces with source lines: {decoded}")
 
     def warnings(self):
         """The lines in the kernel's log that tell of something wrong."""
@@ -421,7 +421,7 @@ class Relay:
         return True
 
     def raw(self):
-        say("A shell in the guest: Ctrl-D leaves it, Ctrl-] ends the guest at once.")
+        say("A shell in the guest: Ctrl-D ends it, Ctrl-] kills the guest.")
         self.saved = termios.tcgetattr(0)
         tty.setraw(0)
         self.selector.register(0, selectors.EVENT_READ, "keys")
@@ -460,23 +460,23 @@ def command_line():
     parser.add_argument("command", nargs="?", help="shell command to run in the guest "
                         "(default: the demonstration)")
     parser.add_argument("--cmd", metavar="COMMAND", help="the same")
-    parser.add_argument("--gdb", action="store_true", help="wait for gdb, and print how to "
-                        "start it (make debug)")
-    parser.add_argument("--image", metavar="DIR", help="boot DIR/bzImage, which something "
-                        "else has built; its KUnit suites run")
+    parser.add_argument("--gdb", action="store_true", help="stop at boot, wait for gdb, and print "
+                        "how to start it (make debug)")
+    parser.add_argument("--image", metavar="DIR", help="boot DIR/bzImage, built by another "
+                        "program, and run its KUnit suites")
     args = parser.parse_args()
     command = args.command or args.cmd
     machine = Machine(args.smp, args.mem, args.icount, args.accel, args.timeout)
     check_memory(args.mem, "debug" in kernel_build.FRAGMENTS[args.config])
     if args.gdb:
         if args.config not in ("release", "gdb"):
-            raise Failure("make debug has a kernel of its own: leave out CONFIG and DEBUG", 2)
+            raise Failure("make debug uses its own configuration: leave out CONFIG and DEBUG", 2)
         # Who stops at each line has time.
         args.config, machine.timeout = "gdb", math.inf
     if args.image:
         image = Path(args.image)
         if not (image / "bzImage").is_file():
-            raise Failure(f"--image {image}: there is no bzImage in it")
+            raise Failure(f"--image {image}: it has no bzImage")
         guest = Guest(image, "run-image", machine, kunit="*")
     else:
         kernel = kernel_build.from_arguments(args)
@@ -488,7 +488,7 @@ def command_line():
     status = guest.run(command or demonstration, shell=shell)
     found = guest.warnings()
     if found:
-        say(f"the kernel complained {len(found)} times, first: {found[0].strip()}")
+        say(f"{len(found)} warnings in the kernel log, first: {found[0].strip()}")
         say(f"its log: {guest.log}")
         if command is None:
             status = status or 1

@@ -75,7 +75,7 @@ def add_arguments(parser, choose=True):
                             type=one_of("CONFIG", names), help="configs/NAME.config on top "
                             f"of base.config (default %(default)s): {', '.join(names)}")
         config.add_argument("--debug", dest="config", action="store_const",
-                            const="debug", help="the same as --config=debug: KASAN, "
+                            const="debug", help="same as --config=debug: KASAN, "
                             "lockdep, kmemleak")
         bases = kernel_source.base_names(stock_only=True)
     source = parser.add_mutually_exclusive_group()
@@ -83,7 +83,7 @@ def add_arguments(parser, choose=True):
                         type=one_of("BASE", bases), help="kernel version to build: "
                         f"{', '.join(bases)} (default %(default)s)")
     source.add_argument("--ksrc", metavar="PATH", type=kernel_source.usable,
-                        help="a kernel source tree of your own instead; it is only read")
+                        help="a kernel source tree of your own instead; it is never written to")
 
 
 class Kernel:
@@ -91,7 +91,7 @@ class Kernel:
 
     def __init__(self, kernel="eventfs", config="release", base="v6.12", ksrc=None):
         if not ksrc and kernel != "stock" and kernel_source.Base(base).stock_only:
-            raise Failure(f"BASE={base} is there to compare with: KERNEL=stock", 2)
+            raise Failure(f"BASE={base} is for comparison only: add KERNEL=stock", 2)
         if kernel == "stock":
             kernel_source.needs_stock(ksrc, "KERNEL=stock")
         need({name: package for name, package in BUILD_PROGRAMS.items()
@@ -289,7 +289,7 @@ def our_files(source):
     files = {name: content_and_mode(REPO / name)
              for name in kernel_source.tree_files(REPO, *OVERLAY)}
     if "fs/tracefs/event_inode.c" not in files:
-        raise Failure("there is no fs/tracefs/event_inode.c here: try KERNEL=stock")
+        raise Failure("fs/tracefs/event_inode.c is missing here: restore it, or use KERNEL=stock")
     patches = sorted((REPO / "edits").glob("*.patch"))
     if source.base.patch.exists():
         patches.append(source.base.patch)
@@ -432,8 +432,8 @@ def copy_file(path, to):
         else:
             write_file(to, *content_and_mode(path))
     except PermissionError as error:
-        raise Failure(f"{path} cannot be read: KSRC needs a tree whose files "
-                      "you may read") from error
+        raise Failure(f"{path} cannot be read: KSRC must be a tree that you "
+                      "may read") from error
 
 
 def compile_kernel(kernel, env, held, *targets):
@@ -464,7 +464,7 @@ def compile_kernel(kernel, env, held, *targets):
         if any("No space left" in line for line in complaints):
             raise Failure(f"the disk of {cache()} is full: make room, or set "
                           "EVENTFS_CACHE to a directory on another disk")
-        raise Failure(f"building {kernel.name} failed; all of it: {log}")
+        raise Failure(f"building {kernel.name} failed; the whole log: {log}")
 
 
 def from_arguments(args):

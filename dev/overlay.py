@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""Put our files into a kernel's tree (KSRC), fitted to its version. The next run brings
-them up to date, and leaves alone what was changed there."""
+"""Copy our files into a kernel tree (KSRC), fitted to its version. The next run updates
+them, but stops if one of them was changed in the tree."""
 
 import hashlib
 import re
@@ -47,8 +47,8 @@ def stock_of(source, names, scratch):
     if not source.ours:
         return source
     if not (source.path / RECORD / "files").exists():
-        raise Failure(f"{source.path} has this eventfs, and not by make overlay: the tools "
-                      "take it as it is; to have it replaced, give a stock tree")
+        raise Failure(f"{source.path} has this eventfs already, but not from make overlay: "
+                      "make run and make test use it as it is; make overlay needs a stock tree")
     return kernel_source.Source(source.path / RECORD / "stock", source.base, fixed=False)
 
 
@@ -114,7 +114,7 @@ def same(path, file):
 
 def overlay(args):
     if not args.ksrc:
-        raise Failure("make overlay needs KSRC=, the kernel's tree to put the files into")
+        raise Failure("make overlay needs KSRC=, the kernel tree to copy the files into")
     source = kernel_source.own_tree(Path(args.ksrc))
     laid = laid_before(source)
     names = names_of_interest(source) | set(laid)
@@ -126,17 +126,17 @@ def overlay(args):
             changed = changed_file(source, laid, {})
             if not changed:
                 raise
-            raise Failure(f"{source.path} is not stock, it has {changed}: unpack it again, "
-                          "or take a tree with git, whose HEAD is stock") from failure
+            raise Failure(f"{source.path} is not stock: {changed} differs; unpack it again, "
+                          "or use a git tree whose HEAD is stock") from failure
         changed = changed_file(source, laid, files)
         new = [name for name, file in files.items() if not same(source.path / name, file)]
         gone = sorted(set(laid) - set(files))
         if not new and not gone:
-            print(f"{source.path} has our {len(files)} files already")
+            print(f"{source.path} is up to date: {len(files)} files")
             return 0
         if changed and not args.force:
-            raise Failure(f"{source.path}: {changed} was changed; look at it, and say FORCE=1 "
-                          "to write over it")
+            raise Failure(f"{source.path}: {changed} was changed; FORCE=1 "
+                          "overwrites it")
         keep_record(source, stock, names, files)
         for name in gone:
             (source.path / name).unlink(missing_ok=True)
@@ -154,9 +154,9 @@ def overlay(args):
 def command_line():
     parser = Parser(__doc__)
     parser.add_argument("--ksrc", metavar="PATH", type=kernel_source.usable,
-                        help="the kernel's tree")
+                        help="the kernel tree")
     parser.add_argument("--force", action="store_true",
-                        help="write over files that were changed")
+                        help="overwrite files that were changed")
     return overlay(parser.parse_args())
 
 

@@ -2,7 +2,7 @@
 """Where kernel source comes from: a Debian package, or a tree of the user's.
 
 A package is unpacked once, to src/<package>-<version>-<hash> in the cache,
-and never changed there. A tree of the user's own is only ever read.
+and never changed there. A tree of the user's own is never written to.
 """
 
 import configparser
@@ -30,8 +30,8 @@ class Base:
         self.path = REPO / "bases" / name
         parser = configparser.ConfigParser()
         if not parser.read(self.path / "base.conf"):
-            raise Failure(f"BASE={name} is not known; there are: "
-                          + " ".join(base_names()))
+            raise Failure(f"BASE={name}: it must be one of "
+                          + ", ".join(base_names()))
         self.conf = parser["base"]
         self.first = version_number(self.conf["first"])
         self.patch = self.path / "backport.patch"
@@ -95,7 +95,7 @@ def has_ours(path):
 def needs_stock(ksrc, what):
     """Ends what our own tree of the user's is of no use for."""
     if ksrc and has_ours(Path(ksrc).expanduser()):
-        raise Failure(f"KSRC={ksrc} has this eventfs already: {what} needs a stock tree", 2)
+        raise Failure(f"KSRC={ksrc} has this eventfs already, but {what} needs a stock tree", 2)
 
 
 def usable(path):
@@ -119,7 +119,7 @@ def own_tree(path):
                if base.first <= version_number(version)]
     if not fitting:
         first = ".".join(map(str, bases[0].first))
-        raise Failure(f"{path} is Linux {version}: KSRC takes {first} and newer")
+        raise Failure(f"{path} is Linux {version}, but KSRC must be {first} or newer")
     return Source(path, fitting[-1], fixed=False)
 
 

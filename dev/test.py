@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""Run the tests in guests: those to run after each change, or with --rest, --all and
---long the others. Results are KTAP on standard output, and the last line is "N passed,
-N failed, N skipped". Logs are in build/logs. --results keeps the same in a directory:
-results.ktap, results.xml for what reads JUnit, logs/."""
+"""Run the tests in guests: those to run after each change, or others with --rest, --all
+and --long. Results are KTAP on standard output, and the last line is "N passed, N failed,
+N skipped". Logs are in build/logs. --results writes results.ktap, results.xml (JUnit)
+and the logs to a directory."""
 
 import fnmatch
 import functools
@@ -394,7 +394,7 @@ class Suites:
         programs = [program for program in PROGRAMS + limits if case_names(
             root(self.args) / program_source(program), self.args.case)]
         if not programs:
-            raise Failure(f"there are no selftests in {root(self.args)}")
+            raise Failure(f"{root(self.args)} has no selftests")
         guest = self.guest("races", kernel, machine, kmemleak)
         run_races(report, guest, kernel, self.args, programs, long=long)
         check_log(report, guest, kernel)
@@ -404,7 +404,7 @@ class Suites:
         in threads; leaks are looked for there."""
         tests = our_tests(self.args)
         if not tests:
-            raise Failure(f"there are no shell tests in {root(self.args)}")
+            raise Failure(f"{root(self.args)} has no shell tests")
         guest = self.guest("shell", kernel, machine, kmemleak=False)
         self.run_and_compare(report, guest, kernel, [*tests, *more], recorded)
 
@@ -487,7 +487,7 @@ class Suites:
         def result(test, outcome, _):
             expected = recorded.get(test, "PASS")
             report.check(test, outcome == expected,
-                         f"{outcome}, recorded as {expected}: make record-stock")
+                         f"{outcome}, but recorded as {expected}; to record it again: make record-stock")
 
         run_ftracetest(report, self.guest("ftrace", kernel, self.single), kernel,
                        upstream_tests(kernel), result)
@@ -506,7 +506,7 @@ def run_kunit_py(kernel, *words):
     write_file(log, text.encode())
     if "Building KUnit Kernel ...\n" not in text or \
             re.search(r": error: |\*\*\* \[", text):
-        raise Failure(f"it does not build, see {log}")
+        raise Failure(f"the build failed, see {log}")
     return text
 
 
@@ -516,7 +516,7 @@ def check_log(report, guest, kernel):
     for line in found[:10]:
         say(f"# {line.strip()}")
     report.check(f"kernel log, {kernel.config} kernel", not found,
-                 f"{len(found)} lines of complaint, see {guest.log}")
+                 f"{len(found)} warnings, see {guest.log}")
 
 
 def upstream_tests(kernel):
@@ -601,7 +601,7 @@ def read_record(kernel):
     """Test -> outcome of those that do not pass on the stock kernel."""
     path = record_path(kernel)
     if not path.exists():
-        raise Failure(f"there is no {path.relative_to(REPO)}: make record-stock "
+        raise Failure(f"{path.relative_to(REPO)} is missing; to write it: make record-stock "
                       f"BASE={kernel.base.name}")
     pairs = re.findall(r"^([A-Za-z]+) +(\S.*)$",
                        path.read_text(encoding="utf-8"), re.MULTILINE)
@@ -689,7 +689,7 @@ class FtracetestOutput:
                             match[3] or ("PASS" if match[1] == "ok" else "FAIL"),
                             now - self.last)
                 self.last = now
-                progress_line.show(f"upstream tests: {self.seen} of "
+                progress_line.show(f"ftrace's tests: {self.seen} of "
                                    f"{len(self.names)}")
 
 
@@ -740,30 +740,29 @@ def add_arguments(parser, suites=True):
     guests.add_arguments(parser)
     parser.set_defaults(case=None)
     if suites:
-        parser.add_argument("--only", metavar="SUITE", help="run this suite only; "
+        parser.add_argument("--only", metavar="SUITE", help="run only this suite, or "
                             "several with commas between them")
-        parser.add_argument("--results", metavar="DIR", help="keep results and logs there")
+        parser.add_argument("--results", metavar="DIR", help="write results and logs to DIR")
 
 
 def command_line():
     parser = Parser(__doc__)
     kernel_build.add_arguments(parser, choose=False)
     add_arguments(parser)
-    parser.add_argument("--case", metavar="GLOB", help="run these cases of KUnit and of the "
-                        "selftests only, and the suites that have some")
+    parser.add_argument("--case", metavar="GLOB", help="run only these cases of KUnit and of the "
+                        "selftests, in the suites that have them")
     what = parser.add_mutually_exclusive_group()
-    what.add_argument("--rest", action="store_true", help="run what --all has beyond that")
-    what.add_argument("--all", action="store_true", help="run all suites but the long ones")
-    what.add_argument("--long", action="store_true", help="run the long ones: the races "
-                      "four times as long, most allocations failing, and the kernel's own "
-                      "tests on the stock kernel")
+    what.add_argument("--rest", action="store_true", help="run the suites of --all that are not run without it")
+    what.add_argument("--all", action="store_true", help="run all suites except the long ones")
+    what.add_argument("--long", action="store_true", help="run the long suites: races four times "
+                      "as long, more failing allocations, ftrace's tests on the stock kernel")
     what.add_argument("--record-stock", action="store_true", help="record which "
-                      "upstream tests do not pass on the stock kernel")
+                      "of ftrace's tests fail on the stock kernel")
     args = parser.parse_args()
     ours = Suites(args, args.base)
     if args.record_stock:
         if args.case or args.only or args.results:
-            raise Failure("make record-stock runs all there is: leave out CASE, ONLY, RESULTS", 2)
+            raise Failure("make record-stock runs all of ftrace's tests: leave out CASE, ONLY, RESULTS", 2)
         kernel_source.needs_stock(args.ksrc, "make record-stock")
         return record_stock(ours)
     suites = ours.plan()
@@ -775,7 +774,7 @@ def command_line():
         found = ours.with_case(names)
         lacking = set(names) - set(found) if args.only else not found
         if lacking:
-            raise Failure(f"CASE={args.case} is no case of "
+            raise Failure(f"CASE={args.case}: no such case in "
                           + ", ".join(lacking if args.only else names), 2)
         names = found
     args.only = ",".join(names)

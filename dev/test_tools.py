@@ -17,9 +17,9 @@ def tests_of(suite):
 
 def command_line():
     parser = Parser(__doc__)
-    parser.add_argument("--only", metavar="TEST", help="run these only, as Builds or "
-                        "Builds.test_full_disk; several with commas between them")
-    parser.add_argument("-v", "--verbose", action="store_true", help="name each")
+    parser.add_argument("--only", metavar="TEST", help="run only these, such as Builds or "
+                        "Builds.test_full_disk, with commas between them")
+    parser.add_argument("-v", "--verbose", action="store_true", help="print the name of each test")
     args = parser.parse_args()
     sys.path[:0] = {str(tool.parent) for tool in REPO.glob("*/*.py")}
     tests = list(tests_of(unittest.TestLoader().discover(str(REPO / "dev/tests"))))
@@ -30,7 +30,7 @@ def command_line():
             for name in {group, f"{group}.{case}"} & set(names):
                 names[name].append(test)
         if not all(names.values()):
-            parser.error(f"ONLY={args.only}: there is no such test")
+            parser.error(f"ONLY={args.only}: no such test")
         tests = dict.fromkeys(sum(names.values(), []))
     runner = unittest.TextTestRunner(buffer=True, verbosity=1 + args.verbose)
     return not runner.run(unittest.TestSuite(tests)).wasSuccessful()

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""Say which lines and branches of fs/tracefs the KUnit suite and the selftests
-reach: a summary for each file, and the lines that nothing reached. The sources
-with counts are in build/coverage."""
+"""Count which lines and branches of fs/tracefs KUnit and the selftests reach. Prints a
+summary for each file and the lines that were never reached. The sources with counts are
+in build/coverage."""
 
 import re
 import shutil
@@ -47,7 +47,7 @@ def summarise(kernel, counts):
     out = kernel.tree / "out"
     for name in COUNTED:
         if not (counts / f"{name}.gcda").exists():
-            raise Failure(f"there are no counts of {name}.c")
+            raise Failure(f"gcov counted nothing in {name}.c")
         shutil.copy(out / f"fs/tracefs/{name}.gcno", counts)
         text = run(["gcov", "-b", "-c", f"{name}.gcda"], "gcov", cwd=counts)
         for part in text.split("\n\n"):

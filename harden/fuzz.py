@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""Fuzz eventfs in a guest, with an oracle: harden/fuzz.c, which says how.
+"""Fuzz eventfs in a guest, with harden/fuzz.c, which knows what each result must be.
 
-First runs what is known: harden/inputs, and what earlier runs found to reach
-new code, build/fuzz/corpus. Then makes up inputs until the time is over. An input
-that shows a difference, or that a kernel died of, is kept in build/fuzz/failed.
+First runs the inputs in harden/inputs, and those that reached new code in earlier runs,
+build/fuzz/corpus. Then makes up inputs until the time is over. An input that gives a
+wrong result or crashes the kernel is kept in build/fuzz/failed.
 The last line is "N passed, N failed".
 """
 
@@ -178,7 +178,7 @@ def command_line():
     parser.set_defaults(config="debug", timeout=None)
     parser.add_argument("--seconds", metavar="N", default="120",
                         type=matching("SECONDS", "[0-9]{1,9}", "a number"),
-                        help="how long to make up inputs (default %(default)s)")
+                        help="how long to fuzz (default %(default)s)")
     parser.add_argument("--seed", metavar="N", help="of the inputs (default: a random one)",
                         type=matching("SEED", "[0-9]{1,18}", "a number"))
     parser.add_argument("--input", metavar="HEX", type=digits,

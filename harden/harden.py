@@ -1,9 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""Run the tests where they have more to find: on kernels that look for data
-races, uninitialised memory and too short RCU sections, on a real-time kernel and a
-small one, with little memory, on other architectures; then stress and fuzz the debug
-kernel for a few minutes. Results as those of "make test"."""
+"""Run the tests where they can find more: on kernels with KCSAN, KMSAN, strict RCU and
+PREEMPT_RT, on a small kernel, with little memory and on other architectures. Then fuzz
+and stress the debug kernel for a few minutes. Results have the form of "make test"'s."""
 
 import functools
 import os
@@ -111,7 +110,7 @@ class Hardening(test.Suites):
         done = subprocess.run([REPO / "harden" / name, source, *words], env=env,
                               stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False)
         report.check(" ".join([name, *words]), done.returncode == 0,
-                     f"status {done.returncode}, see what it said")
+                     f"status {done.returncode}, see its output above")
 
 
 def command_line():

@@ -2,10 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Check the model of the protocol, harden/eventfs.pml, with spin.
 
-Each scenario of the model is searched exhaustively: no promise may be broken,
-nobody may wait forever, and every step has to be taken somewhere. Then each
-mutant has to break something, with one looker if that is enough. First of all,
-every line of C that the model names has to be there.
+Every line of C that the model names must exist. Each scenario is searched exhaustively:
+no promise may be broken, no process may wait forever, and every step must be taken
+somewhere. Then each mutant of the model must break a promise.
 """
 
 import concurrent.futures
@@ -45,7 +44,7 @@ class Step:
         match = re.search(pattern, body)
         if not match:
             raise Failure(f"{MODEL.name}:{self.line}: {self.function}() of {source.name} "
-                          f"does not have \"{self.text}\": mend the model")
+                          f"has no \"{self.text}\": change the model to match")
         return start + body.count("\n", 0, match.start())
 
 
@@ -205,9 +204,9 @@ def check(report, pool, scenarios, mutants):
 def command_line():
     parser = Parser(__doc__)
     parser.add_argument("--steps", action="store_true",
-                        help="only list the steps, with the lines of C they stand for")
+                        help="only list the steps, with the lines of C that they stand for")
     parser.add_argument("-j", "--jobs", type=int, default=os.cpu_count(), metavar="N",
-                        help="searches at once (default: one for each processor)")
+                        help="searches to run at once (default: one for each processor)")
     parser.add_argument("names", nargs="*", metavar="NAME",
                         help=f"only these: {', '.join(SCENARIOS)}, or a mutant")
     args = parser.parse_args()

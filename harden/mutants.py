@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""Put small faults into fs/tracefs, one by one, and see which no test notices.
+"""Put small faults into fs/tracefs, one by one, and see which ones no test notices.
 
-Each fault of harden/mutants.txt is built into a kernel of its own. It is noticed
-if a test fails, if the kernel complains, dies or hangs: the KUnit suite on
-user-mode Linux, which is built and run in seconds. What that does not notice
-goes to guests: KUnit with two processors, KUnit on the debug kernel with its
-scan for leaks, the selftests. The unfaulted kernel goes first: it has to pass.
+Each fault of harden/mutants.txt is built into a kernel of its own. It is noticed if a
+test fails, or if the kernel warns, crashes or hangs. KUnit on user-mode Linux, built and
+run in seconds, goes first. Faults that pass it go on to guests: KUnit with two
+processors, KUnit on the debug kernel with its scan for leaks, the selftests. The kernel
+without a fault must pass all of these.
 """
 
 import re
@@ -42,7 +42,7 @@ class Fault:
         if content.count(old) != 1:
             raise Failure(f"the fault \"{self.title}\" does not fit {self.file}: "
                           f"its lines are there {content.count(old)} times; "
-                          f"mend {FAULTS.name}")
+                          f"change {FAULTS.name}")
         return content.replace(old, new)
 
 
@@ -157,8 +157,8 @@ def command_line():
         count[what] += 1
         note = note or fault.reason
         print(f"{what:10} {fault.title}" + (f"  ({note})" if note else ""), flush=True)
-    print(f"{len(faults)} faults: {count['noticed']} noticed, {count['unnoticed']} not, "
-          f"as expected, {count['UNNOTICED']} not")
+    print(f"{len(faults)} faults: {count['noticed']} noticed, {count['unnoticed']} not "
+          f"noticed, as expected, {count['UNNOTICED']} not noticed")
     return 1 if count["UNNOTICED"] else 0
 
 

@@ -1,11 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""Stress eventfs in guests with harden/workers, whose --help tells what it does. Its
-figures are printed, and the last line is "N passed, N failed". Logs are in build/logs.
+"""Stress eventfs in guests with harden/workers; see its --help. The last line is "N passed,
+N failed". Logs are in build/logs.
 
-Under TCG there are two guests, each for half of the time: one with two processors,
-where nothing patches the kernel's code, and one with one processor, where events
-are switched on.
+Without KVM there are two guests, each for half of the time. One has two processors, and
+nothing in it patches the kernel's code. The other has one processor and enables events.
 """
 
 import math
@@ -99,8 +98,8 @@ def stress(args, kernel, guest, minutes, switches):
     found = guest.warnings()
     for line in found[:10]:
         say(f"# {line.strip()}")
-    print("FAILED: the kernel complained" if found else
-          "ok: the kernel had nothing to complain of", flush=True)
+    print("FAILED: warnings in the kernel log" if found else
+          "ok: no warnings in the kernel log", flush=True)
     results.append(not found)
     if not all(results):
         say(f"see {output} and {guest.log}")
@@ -113,14 +112,14 @@ def command_line():
     guests.add_arguments(parser)
     parser.set_defaults(timeout=None)
     parser.add_argument("--minutes", metavar="N", default="10",
-                        help="how long, the guests together (default %(default)s)",
+                        help="how long, for all guests together (default %(default)s)",
                         type=matching("MINUTES", r"(?=.*[1-9])\d{1,6}(\.\d+)?",
                                       "a number of minutes"))
     parser.add_argument("--seed", metavar="N", type=matching("SEED", "[0-9]+", "a number"),
                         help="the seed of an earlier run (default: a new one)")
-    parser.add_argument("--only", metavar="WORKERS", help="these workers only, with commas between them")
+    parser.add_argument("--only", metavar="WORKERS", help="run only these workers, with commas between them")
     parser.add_argument("--fault", metavar="WORDS", help="build this fault of "
-                        "harden/mutants.txt into the kernel: is it noticed?")
+                        "harden/mutants.txt into the kernel, to see if it is noticed")
     args = parser.parse_args()
     some_of(workers(), args.only, "worker")
     args.minutes = float(args.minutes)

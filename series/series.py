@@ -1,12 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""Write the patch series: build/series/BASE, as git format-patch does.
+"""Write the patch series to build/series/BASE, as git format-patch does.
 
-The files of this repository are the last state of the kernel's tree. Each file
-series/NN-name.txt is a patch: its message, and after a line "---" what of the
-last state it brings. So the states before are made by taking that away again,
-from the last patch to the first, and what is left has to be the stock kernel.
-series/README.md tells how a step is written.
+This repository has the files as they are after the last patch. Each series/NN-name.txt
+is a patch: its message, and after a line "---" the parts of those files that it adds.
+Taking these away, from the last patch to the first, gives the states in between, and in
+the end the stock kernel. series/README.md describes the format.
 """
 
 import os
@@ -126,7 +125,7 @@ class Step:
         self.name = path.stem
         head, mark, rest = path.read_text(encoding="utf-8").partition("\n---\n")
         if not mark or "\n\n" not in head:
-            raise Failure(f"{self.where()}: no message, or no line --- after it")
+            raise Failure(f"{self.where()}: it needs a message and a line --- after it")
         self.subject, self.body = head.strip("\n").split("\n\n", 1)
         lines = rest.splitlines()
         self.backport = "only backport" in lines
@@ -284,9 +283,9 @@ class Series:
             states.insert(0, tree)
         left = sorted(states[0])
         if left:
-            raise Failure(f"series/: no patch brings all of {left[0]}"
+            raise Failure(f"series/: no patch adds all of {left[0]}"
                           + (f" and of {len(left) - 1} others" if left[1:] else "")
-                          + ": name it in the patch that it belongs to")
+                          + ": name it in the patch it belongs to")
         # The entry of MAINTAINERS names what is there.
         for state in states[1:]:
             if MAINTAINERS in state:
@@ -305,7 +304,7 @@ class Git:
         self.path = path
         name, email = identity()
         if not email:
-            raise Failure("a patch is signed: git config user.name and user.email")
+            raise Failure("patches need an author: set git config user.name and user.email")
         self.who = f"{name} <{email}>"
         when = run(["git", "-C", REPO, "log", "-1", "--format=%cI"], "git log").strip()
         people = {f"GIT_{role}_{what}": value for role in ("AUTHOR", "COMMITTER")
@@ -401,8 +400,8 @@ def base_line(source, touched):
     changed = run([*git, "diff", "--name-only", "HEAD", "--", *touched],
                   f"git diff in {source.path}").split()
     if changed:
-        raise Failure(f"{source.path}: {changed[0]} is not as in HEAD, which the series "
-                      "would name as its base: commit it, or git stash")
+        raise Failure(f"{source.path}: {changed[0]} differs from HEAD, which the series "
+                      "names as its base: commit or stash it")
     return f"base-commit: {commit}"
 
 
@@ -436,7 +435,7 @@ def write_series(series, to, copies=True):
         trees = [git.tree(series.touched(), state) for state in series.states]
         for step, before_it, after in zip(series.steps, trees, trees[1:]):
             if before_it == after:
-                raise Failure(f"{step.where()} brings nothing")
+                raise Failure(f"{step.where()} changes nothing")
         people = all_copies(git, trees, series) if copies else [[]] * len(series.steps)
         commit = base = git.commit(trees[0], "base\n")
         for step, tree, who in zip(series.steps, trees[1:], people):
@@ -462,7 +461,7 @@ def apply_series(git, base, series, to):
         file, path = series.last.file(name), git.path / name
         there = kernel_build.content_and_mode(path) if path.exists() else None
         if there != file:
-            raise Failure(f"{to}: after the last patch {name} is not our file")
+            raise Failure(f"{to}: after the last patch, {name} differs from ours")
 
 
 def load(args):
@@ -476,7 +475,7 @@ def write(args):
         series.source.base.name if not args.ksrc else series.source.version)
     write_series(series, to)
     print(f"{to}: {len(series.steps)} patches for Linux {series.source.version}, "
-          "git am of them gives our files")
+          "and git am of them gives our files")
     return 0
 
 
@@ -489,8 +488,8 @@ def show(args):
 def command_line():
     parser = Parser(__doc__)
     kernel_build.add_arguments(parser, choose=False)
-    parser.add_argument("--list", action="store_true", help="list the patches only")
-    parser.add_argument("--output", metavar="DIR", help="write them there")
+    parser.add_argument("--list", action="store_true", help="only list the patches")
+    parser.add_argument("--output", metavar="DIR", help="directory to write to (default build/series/BASE)")
     args = parser.parse_args()
     if args.list:
         return show(args)

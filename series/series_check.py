@@ -1,10 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""Check the series patch by patch, as a bisection would meet it.
+"""Build, boot and test the state after each patch, as a bisection would.
 
-Each state is laid over the base, built, booted, and tested with what there is at
-that point: the kernel tree's ftrace tests, later KUnit and the selftests. With
---compile, only fs/tracefs is compiled, with W=1. The first patch that fails ends it.
+The tests are those that exist at that point: ftrace's own, later KUnit and the
+selftests. --compile only compiles fs/tracefs, with W=1. The first failure ends the run.
 """
 
 import re
@@ -127,10 +126,10 @@ def command_line():
     kernel_build.add_arguments(parser, choose=False)
     test.add_arguments(parser)
     parser.add_argument("--compile", action="store_true",
-                        help="only compile fs/tracefs of each state, with W=1")
+                        help="only compile fs/tracefs, with W=1")
     parser.add_argument("--short", action="store_true",
-                        help="a dozen of the kernel tree's tests for each patch, "
-                        "instead of all that make test runs")
+                        help="run a dozen of ftrace's tests for each patch "
+                        "instead of all in the folders of make test")
     args = parser.parse_args()
     some_of([path.stem for path in sorted(patch_series.STEPS.glob("[0-9]*.txt"))],
             args.only, "patch")

@@ -139,7 +139,7 @@ class CheckedTree(ToolsTest):
         self.assertEqual(found.others, 1)
 
     def test_sparse_that_ran_nothing(self):
-        self.fails_with("did not look at fs/tracefs/inode.c", self.tree.sparse,
+        self.fails_with("did not check fs/tracefs/inode.c", self.tree.sparse,
                         "  CC      fs/tracefs/inode.o\n")
 
     def test_compiler(self):
@@ -148,7 +148,7 @@ class CheckedTree(ToolsTest):
         self.says(compile_gcc, ran + "../src/fs/tracefs/internal.h:3:4: note: here\n")
         self.says(compile_gcc, ran + "../src/fs/tracefs/internal.h:3:4: warning: unused\n",
                   "fs/tracefs/internal.h:3: warning: unused")
-        self.fails_with("did not look at", compile_gcc)
+        self.fails_with("did not check", compile_gcc)
         self.fails_with("no rule", compile_gcc, "no rule\n", 2)
 
     def test_coccicheck(self):
@@ -158,7 +158,7 @@ class CheckedTree(ToolsTest):
         self.says(self.tree.coccicheck, ran + f"{self.src}/fs/tracefs/inode.c:5:1-4: WARNING x\n",
                   "fs/tracefs/inode.c:5: WARNING x")
         for part in ran.splitlines():
-            self.fails_with("did not look at .*(a.cocci|inode.c)", self.tree.coccicheck, part)
+            self.fails_with("did not check .*(a.cocci|inode.c)", self.tree.coccicheck, part)
         self.fails_with("coccicheck failed", self.tree.coccicheck, "coccicheck failed\n", 2)
 
     def script(self, name, text):
@@ -187,10 +187,10 @@ class CheckedTree(ToolsTest):
                 [f"! test -e {check.DOCUMENTS}other.rst", *lines]) + "\n").encode())
         page = "mkdir -p $(BUILDDIR)/filesystems; echo 'id=\"c.{0}\"' > $(BUILDDIR)/filesystems/{1}"
         builds(page.format("f", "eventfs.html"))
-        self.fails_with("did not look at .*tracefs.rst", self.tree.htmldocs)
+        self.fails_with("did not check .*tracefs.rst", self.tree.htmldocs)
         pages = [page.format("f", "eventfs.html"), page.format("g", "tracefs.html")]
         builds(*pages[:1], page.format("x", "tracefs.html"))
-        self.fails_with("did not look at g", self.tree.htmldocs)
+        self.fails_with("did not check g", self.tree.htmldocs)
         builds(*pages)
         self.says(self.tree.htmldocs, "")
         top = f"$(CURDIR)/{check.DOCUMENTS}"
@@ -218,7 +218,7 @@ class CheckedTree(ToolsTest):
         self.assertEqual(count, 3)
         self.assertEqual(found.lines, ["fs/tracefs/inode.c:2: WARNING:TYPO: x"])
         self.script("checkpatch.pl", "")
-        self.fails_with("did not look at all of", self.tree.checkpatch)
+        self.fails_with("did not check all of", self.tree.checkpatch)
 
     def test_programs(self):
         count, found = self.tree.programs("gcc")

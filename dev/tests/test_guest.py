@@ -86,13 +86,13 @@ class Guests(ToolsTest):
         self.assertEqual(len(out), 2000000)
 
     def test_panic_ends_with_the_log(self):
-        with self.assertRaisesRegex(common.Failure, r"the guest died.*toy\.log") as caught:
+        with self.assertRaisesRegex(common.Failure, r"the guest crashed.*toy\.log") as caught:
             self.boot("log.write('Kernel panic - not syncing: toy\\n')")
         self.assertEqual(caught.exception.status, 125)
         self.assertEqual(self.said, ["booting", "Kernel panic - not syncing: toy"])
 
     def test_hang_ends_with_the_log(self):
-        with self.assertRaisesRegex(common.Failure, "not end within 2 s.*TIMEOUT") as caught:
+        with self.assertRaisesRegex(common.Failure, "was stopped after 2 s.*TIMEOUT") as caught:
             self.machine.timeout = 2
             self.boot("time.sleep(60)")
         self.assertEqual(caught.exception.status, 124)
@@ -101,7 +101,7 @@ class Guests(ToolsTest):
     def test_qemu_that_does_not_start(self):
         with self.assertRaisesRegex(common.Failure, "QEMU did not start: no such CPU"):
             self.boot("log.truncate(0)\nsys.exit('no such CPU')")
-        with self.assertRaisesRegex(common.Failure, "could say anything: is MEM=41M enough"):
+        with self.assertRaisesRegex(common.Failure, "printed anything: is MEM=41M enough"):
             self.machine.mem = "41M"
             self.boot("log.truncate(0)")
 

@@ -108,7 +108,7 @@ class Model(unittest.TestCase):
         self.assertTrue(all(step.place(functions, model.SOURCE) for step in steps))
         for function, text in (("eventfs_find", "kref_get(&node->ref)"),
                                ("eventfs_seek", "return NULL")):
-            with self.assertRaisesRegex(common.Failure, f":7: {function}.*mend the model"):
+            with self.assertRaisesRegex(common.Failure, f":7: {function}.*change the model"):
                 model.Step(7, function, text).place(functions, model.SOURCE)
 
     def test_mutant_without_its_fault(self):

@@ -125,7 +125,7 @@ class Builds(ToolsTest):
 
     def test_failed_build_shows_the_error(self):
         (self.tree / "broken").touch()
-        err = self.fails(self.build(), r"failed; all of it: .*\.log")
+        err = self.fails(self.build(), r"failed; the whole log: .*\.log")
         self.assertIn("toy.c:1: error: broken", err)
 
     def test_option_without_effect_is_named(self):
@@ -214,12 +214,12 @@ class OwnTrees(ToolsTest):
                             ("test", ["--record-stock"])):
             with self.subTest(tool):
                 err = self.fails(self.start(TOOLS[tool], "--ksrc", self.tree, *words),
-                                 "KSRC=.*toy has this eventfs already: .* needs a stock tree")
+                                 "KSRC=.*toy has this eventfs already, but .* needs a stock tree")
                 self.assertEqual(len(err.splitlines()), 1)
 
     def test_unsupported_version(self):
         self.tree = toy_tree(self.top / "old", "6.11")
-        self.fails(self.build(), "Linux 6.11.1: KSRC takes 6.12 and newer")
+        self.fails(self.build(), "Linux 6.11.1, but KSRC must be 6.12 or newer")
 
     def test_no_kernel_tree(self):
         self.tree = self.top / "empty"
@@ -235,7 +235,7 @@ class OwnTrees(ToolsTest):
             with self.assertRaisesRegex(common.Failure, "give KSRC .* you may read"):
                 source.own_tree(self.tree)
         with mock.patch.object(kernel, "write_file", side_effect=error):
-            with self.assertRaisesRegex(common.Failure, "KSRC needs"):
+            with self.assertRaisesRegex(common.Failure, "KSRC must be"):
                 kernel.copy_file(self.tree / "Makefile", self.top / "copy")
 
 

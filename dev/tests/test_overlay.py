@@ -22,7 +22,7 @@ class Overlaid(ToolsTest):
         self.fails(self.overlay(self.top / "nothing"), "is not a directory")
         (self.top / "empty").mkdir()
         self.fails(self.overlay(self.top / "empty"), "give KSRC a kernel source tree")
-        self.fails(self.overlay(toy_tree(self.top / "old", "6.6")), "KSRC takes 6.12")
+        self.fails(self.overlay(toy_tree(self.top / "old", "6.6")), "KSRC must be 6.12")
 
     def test_changed_tree(self):
         ours = {"fs/tracefs/event_inode.c": (b"ours\n", 0o644)}
@@ -34,8 +34,8 @@ class Overlaid(ToolsTest):
         path.write_text("mine\n")
         with mock.patch.object(kernel, "our_files", return_value=ours), \
                 mock.patch("builtins.print") as printed:
-            with self.assertRaisesRegex(common.Failure, "event_inode.c was changed; look at "
-                                        "it, and say FORCE=1"):
+            with self.assertRaisesRegex(common.Failure, "event_inode.c was changed; "
+                                        "FORCE=1 overwrites it"):
                 overlay.overlay(args)
             self.assertEqual(path.read_text(), "mine\n")
             args.force = True
@@ -44,7 +44,7 @@ class Overlaid(ToolsTest):
             args.force = False
             overlay.overlay(args)
         self.assertRegex(printed.call_args_list[0][0][0], "wrote 1 of 1 files, fitted to it")
-        self.assertRegex(printed.call_args_list[1][0][0], "has our 1 files already")
+        self.assertRegex(printed.call_args_list[1][0][0], "is up to date: 1 files")
 
     def laid(self, **files):
         """make overlay of these files, which then are ours; what it said"""
@@ -70,7 +70,7 @@ class Overlaid(ToolsTest):
             stdout=subprocess.PIPE, stderr=subprocess.PIPE))[0], 0)
         before = snapshot(self.tree)
         self.assertRegex(self.laid(event_inode=ours, inode="x\n", new="y\n"),
-                         "has our 3 files already")
+                         "is up to date: 3 files")
         self.assertEqual(snapshot(self.tree), before)
         self.assertRegex(self.laid(event_inode=ours + "two\n"), "wrote 1 of 1")
         path = self.tree / "fs/tracefs"
@@ -99,9 +99,9 @@ class Overlaid(ToolsTest):
     def test_tree_that_has_the_series(self):
         (self.tree / "fs/tracefs/event_inode.c").write_text(OURS_TOO)
         before = snapshot(self.tree)
-        self.fails(self.overlay(), "has this eventfs, and not by make overlay")
+        self.fails(self.overlay(), "has this eventfs already, but not from make overlay")
         self.assertEqual(snapshot(self.tree), before)
 
     def test_overlaid_without_git(self):
         (self.tree / "fs/tracefs/Kconfig").write_text("ours\n")
-        self.fails(self.overlay(), "is not stock, it has fs/tracefs/Kconfig: unpack it again")
+        self.fails(self.overlay(), "is not stock: fs/tracefs/Kconfig differs; unpack it again")

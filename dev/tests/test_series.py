@@ -119,11 +119,11 @@ static int one(void)
         self.step("02-second", "definition two\n")
         self.refuses("definition two: is no command here")
         (self.steps / "02-second.txt").write_text("toy: second\n")
-        self.refuses("series/02-second.txt: no message, or no line --- after it")
+        self.refuses("series/02-second.txt: it needs a message and a line --- after it")
 
     def test_what_no_patch_brings(self):
         self.files["fs/tracefs/more.c"] = b"more\n", 0o644
-        self.refuses("no patch brings all of fs/tracefs/more.c: name it in the patch")
+        self.refuses("no patch adds all of fs/tracefs/more.c: name it in the patch")
 
     def test_patches_are_written_and_applied(self):
         with mock.patch.object(series, "identity", return_value=("A B", "a@b.example")):
@@ -148,13 +148,13 @@ static int one(void)
 
         with mock.patch.object(series, "apply_series", damaged), \
                 mock.patch.object(series, "identity", return_value=("A B", "a@b.example")), \
-                self.assertRaisesRegex(common.Failure, "after the last patch "
-                                       "fs/tracefs/new.c is not our file"):
+                self.assertRaisesRegex(common.Failure, "after the last patch, "
+                                       "fs/tracefs/new.c differs from ours"):
             series.write_series(made, self.top / "out", copies=False)
 
     def test_nobody_to_sign(self):
         with mock.patch.object(series, "identity", return_value=("", "")), \
-                self.assertRaisesRegex(common.Failure, "a patch is signed: git config"):
+                self.assertRaisesRegex(common.Failure, "patches need an author: set git config"):
             series.write_series(series.Series(self.source), self.top / "out", copies=False)
 
     def test_base_is_named(self):
@@ -164,7 +164,7 @@ static int one(void)
         self.assertRegex(series.base_line(self.source, ["Makefile"]),
                          "^base-commit: [0-9a-f]{40}$")
         (self.tree / "Makefile").write_text("VERSION = 6\n")
-        with self.assertRaisesRegex(common.Failure, "Makefile is not as in HEAD"):
+        with self.assertRaisesRegex(common.Failure, "Makefile differs from HEAD"):
             series.base_line(self.source, ["Makefile"])
 
     def test_each_state_is_checked(self):
@@ -186,7 +186,7 @@ static int one(void)
         self.assertEqual(seen, [["fs/tracefs/event_inode.c"], sorted(self.files)])
         self.assertRegex(out.getvalue(), "(?s)ok 1 01-first # 0m.*not ok 2 02-second # 0m")
         args.only = "nix"
-        with self.assertRaisesRegex(common.Failure, "no patch nix; .* 01-first 02-second"):
+        with self.assertRaisesRegex(common.Failure, "no patch nix; .* 01-first, 02-second"):
             series_check.check_states(made, args, Suites(), "check")
 
     def test_state_that_was_not_compiled(self):

@@ -117,7 +117,7 @@ class Packages(ToolsTest):
         missing = {"no-such-program": "its-package"}
         with mock.patch("os.geteuid", return_value=1000):
             with self.assertRaisesRegex(common.Failure,
-                                        "as root: apt-get install .* its-package"):
+                                        "as root, run: apt-get install .* its-package"):
                 common.need(missing)
 
     def test_missing_program_as_root(self):
