@@ -290,7 +290,7 @@ def our_files(source):
              for name in kernel_source.tree_files(REPO, *OVERLAY)}
     if "fs/tracefs/event_inode.c" not in files:
         raise Failure("fs/tracefs/event_inode.c is missing here: restore it, or use KERNEL=stock")
-    patches = sorted((REPO / "edits").glob("*.patch"))
+    patches = source.edits()
     if source.base.patch.exists():
         patches.append(source.base.patch)
     if patches:

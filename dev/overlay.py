@@ -23,7 +23,7 @@ RECORD = ".eventfs-overlay"
 
 def touched_by_patches(source):
     """The files of upstream's that edits/ and the backport change."""
-    patches = [*sorted((REPO / "edits").glob("*.patch")), source.base.patch]
+    patches = [*source.edits(), source.base.patch]
     text = "\n".join(patch.read_text(encoding="utf-8") for patch in patches
                      if patch.exists())
     return {*re.findall(r"^--- a/(\S+)", text, re.MULTILINE), kernel_build.MAINTAINERS,

@@ -49,6 +49,20 @@ class Source:
         # It has our files already, as they are or edited.
         self.ours = has_ours(path)
 
+    def edits(self):
+        """The patches in edits/. If one does not fit this kernel, its base has another of
+        the same name."""
+        patches = []
+        for patch in sorted((REPO / "edits").glob("*.patch")):
+            other = self.base.path / patch.name
+            patches.append(other if other.exists() and not self.fits(patch) else patch)
+        return patches
+
+    def fits(self, patch):
+        return subprocess.run(["patch", "-p1", "-f", "-s", "--dry-run", "-r", "-", "-d",
+                               self.path, "-i", patch], stdin=subprocess.DEVNULL,
+                              capture_output=True, check=False).returncode == 0
+
 
 def base_names(stock_only=False):
     """The bases that take our files; and those that do not."""
