@@ -1052,7 +1052,7 @@ bit called;			/* the creator, for A2 */
 inline eventfs_create_dir(n, error, tmp)
 {
 	d_step {
-		!locked -> locked = 1;	/* C: eventfs_create_lazy_dir(): guard(eventfs)(parent) */
+		!locked -> locked = 1;	/* C: eventfs_create_dir(): guard(eventfs)(parent) */
 #ifndef NO_PARENT_REF
 		eventfs_get(DIR);	/* C: eventfs_make_dir(): node->parent = eventfs_get(parent) */
 #endif
@@ -1087,7 +1087,7 @@ inline eventfs_create_dir(n, error, tmp)
 #if defined(BUMP_FIRST) || defined(NO_BUMP)
 		pending = EVEN
 #else
-		pending = EVEN + BUMP	/* C: eventfs_create_lazy_dir(): eventfs_change(eventfs_extra(parent), now) */
+		pending = EVEN + BUMP	/* C: eventfs_add_lazy_dir(): eventfs_change(eventfs_extra(parent), changed) */
 #endif
 	fi;
 	d_step {

@@ -564,7 +564,13 @@ static struct rb_node **eventfs_find_place(struct rb_root *index, u32 key,
 	return link;
 }
 
-static s64 eventfs_now(void)
+/**
+ * eventfs_now - the time for what happens now
+ *
+ * Context: Any.
+ * Return: ns since the epoch, by the clock of the VFS.
+ */
+s64 eventfs_now(void)
 {
 	struct timespec64 now;
 
@@ -663,7 +669,14 @@ static u32 eventfs_generation(const struct eventfs_inode *dir)
  * Filling
  */
 
-static bool eventfs_is_filled(const struct eventfs_inode *dir)
+/**
+ * eventfs_is_filled - has the fill operation of a directory created its children?
+ * @dir: the directory
+ *
+ * Context: Any. The answer true is for good, false as long as the tree is locked.
+ * Return: true if it has, or if @dir has no fill operation.
+ */
+bool eventfs_is_filled(const struct eventfs_inode *dir)
 {
 	const struct eventfs_extra *extra = eventfs_extra(dir);
 
@@ -702,8 +715,17 @@ static int eventfs_fill_locked(struct eventfs_inode *dir)
 	return 0;
 }
 
-/* To be called before @dir is searched. May sleep; caller is not active. */
-static int eventfs_fill_dir(struct eventfs_inode *dir)
+/**
+ * eventfs_fill_dir - have the fill operation of a directory create its children
+ * @dir: the directory
+ *
+ * A lookup or a listing of @dir does so by itself.
+ *
+ * Context: May sleep; takes the tree's lock. event_mutex may be held.
+ * Return: 0 if @dir is filled; -ENOMEM; -ENOENT if @dir was removed; -EINTR if the task
+ * is killed while it waits.
+ */
+int eventfs_fill_dir(struct eventfs_inode *dir)
 {
 	struct eventfs_root *root;
 	int error;
@@ -1399,14 +1421,72 @@ static struct eventfs_inode *eventfs_make_dir(const char *name, struct eventfs_i
 }
 
 /**
- * eventfs_create_lazy_dir - create a directory whose children are made when needed
+ * eventfs_add_lazy_dir - create a directory whose children are created when needed
+ * @name: its name
+ * @parent: the directory to create it in
+ * @entries: its files
+ * @size: length of @entries
+ * @data: handed to @fill and to the callbacks of @entries
+ * @fill: creates the children, see eventfs_fill
+ * @changed: when a child last came or went, by eventfs_now(). The directory is as old
+ *	as that, or as @parent
+ *
+ * As eventfs_add_dir() otherwise.
+ *
+ * Context: As eventfs_add_dir().
+ * Return: As eventfs_create_dir().
+ */
+struct eventfs_inode *eventfs_add_lazy_dir(const char *name, struct eventfs_inode *parent,
+					   const struct eventfs_entry *entries,
+					   int size, void *data, eventfs_fill fill,
+					   s64 changed)
+{
+	struct eventfs_inode *node;
+
+	lockdep_assert_held(&eventfs_root(parent)->lock);
+
+	changed = max(changed, eventfs_born(parent));
+	node = eventfs_make_dir(name, parent, entries, size, data, fill, changed);
+	if (!IS_ERR(node) && eventfs_is_filled(parent)) {
+		eventfs_change(eventfs_extra(parent), changed);
+		eventfs_notify(node, FS_CREATE);
+	}
+	return node;
+}
+
+/**
+ * eventfs_add_dir - create a directory in a locked tree
+ * @name: its name
+ * @parent: the directory to create it in
+ * @entries: its files
+ * @size: length of @entries
+ * @data: handed to the callbacks of @entries
+ *
+ * As eventfs_create_dir(). In a fill operation of @parent it is no change of @parent, no
+ * watch hears of it, and the new directory is as old as the last change of @parent.
+ *
+ * Context: May sleep. Caller holds the tree's lock, by eventfs_lock() or in a fill
+ * operation. Outside of that, @parent is filled.
+ * Return: As eventfs_create_dir().
+ */
+struct eventfs_inode *eventfs_add_dir(const char *name, struct eventfs_inode *parent,
+				      const struct eventfs_entry *entries,
+				      int size, void *data)
+{
+	s64 now = eventfs_is_filled(parent) ? eventfs_now() :
+		  atomic64_read(&eventfs_extra(parent)->changed);
+
+	return eventfs_add_lazy_dir(name, parent, entries, size, data, NULL, now);
+}
+
+/**
+ * eventfs_create_dir - create a directory
  * @name: its name
  * @parent: directory to create it in, from one of the creating functions
  * @entries: its files; the array stays until the last release; may be NULL if
  *	@size is 0
  * @size: length of @entries, 0..255
- * @data: handed to @fill and to the callbacks of @entries
- * @fill: makes the children, see eventfs_fill; NULL for a directory that others fill
+ * @data: handed to the callbacks of @entries
  *
  * Once this returns, a lookup of the name finds the directory, which hides the file
  * of an entry of that name as long as it is there.
@@ -1421,79 +1501,28 @@ static struct eventfs_inode *eventfs_make_dir(const char *name, struct eventfs_i
  * -ENOSPC: there are 128 names of the same hash;
  * -ENOMEM.
  */
-struct eventfs_inode *eventfs_create_lazy_dir(const char *name, struct eventfs_inode *parent,
-					      const struct eventfs_entry *entries,
-					      int size, void *data, eventfs_fill fill)
-{
-	struct eventfs_inode *node;
-	s64 now;
-
-	if (IS_ERR_OR_NULL(parent))
-		return ERR_PTR(-EINVAL);
-
-	guard(eventfs)(parent);
-	now = eventfs_now();
-	node = eventfs_make_dir(name, parent, entries, size, data, fill, now);
-	if (!IS_ERR(node)) {
-		eventfs_change(eventfs_extra(parent), now);
-		eventfs_notify(node, FS_CREATE);
-	}
-	return node;
-}
-
-/**
- * eventfs_create_dir - create a directory
- * @name: its name
- * @parent: directory to create it in
- * @entries: its files
- * @size: length of @entries
- * @data: handed to the callbacks of @entries
- *
- * Context: As eventfs_create_lazy_dir().
- * Return: As eventfs_create_lazy_dir().
- */
 struct eventfs_inode *eventfs_create_dir(const char *name, struct eventfs_inode *parent,
 					 const struct eventfs_entry *entries,
 					 int size, void *data)
 {
-	return eventfs_create_lazy_dir(name, parent, entries, size, data, NULL);
+	if (IS_ERR_OR_NULL(parent))
+		return ERR_PTR(-EINVAL);
+
+	guard(eventfs)(parent);
+	return eventfs_add_dir(name, parent, entries, size, data);
 }
 
 /**
- * eventfs_add_dir - create a child in a fill operation
- * @name: its name
- * @parent: the directory that is filled
- * @entries: its files
- * @size: length of @entries
- * @data: handed to the callbacks of @entries
- *
- * As eventfs_create_dir(), but it is no change of @parent, and no watch hears of it.
- * The child is as old as the last change of @parent.
- *
- * Context: In a fill operation: the tree's lock is held. May sleep.
- * Return: As eventfs_create_lazy_dir().
- */
-struct eventfs_inode *eventfs_add_dir(const char *name, struct eventfs_inode *parent,
-				      const struct eventfs_entry *entries,
-				      int size, void *data)
-{
-	lockdep_assert_held(&eventfs_root(parent)->lock);
-	return eventfs_make_dir(name, parent, entries, size, data, NULL,
-				atomic64_read(&eventfs_extra(parent)->changed));
-}
-
-/**
- * eventfs_defer - a child comes or goes: is that left to the fill operation?
+ * eventfs_defer - a child of a lazy directory comes or goes
  * @dir: the directory
  *
- * To be called before what the fill operation walks is changed. If the directory is
- * watched, it is filled now.
+ * To be called before that changes what the fill operation reads. If @dir is watched, it
+ * is filled now; if it is still not filled, only its times change, and there is no child
+ * to create or to remove.
  *
  * Context: Caller holds the tree's lock, by eventfs_lock(). May sleep.
- * Return: true if @dir is not filled: only its times have changed, and there is no
- * child to create or remove. false if it is.
  */
-bool eventfs_defer(struct eventfs_inode *dir)
+void eventfs_defer(struct eventfs_inode *dir)
 {
 	struct inode *inode;
 	bool watched;
@@ -1501,14 +1530,12 @@ bool eventfs_defer(struct eventfs_inode *dir)
 	lockdep_assert_held(&eventfs_root(dir)->lock);
 
 	if (eventfs_is_filled(dir))
-		return false;
+		return;
 	inode = eventfs_cached_inode(dir, 0);
 	watched = inode && eventfs_is_watched(inode);
 	iput(inode);
-	if (watched && !eventfs_fill_locked(dir))
-		return false;
-	eventfs_change(eventfs_extra(dir), eventfs_now());
-	return true;
+	if (!watched || eventfs_fill_locked(dir))
+		eventfs_change(eventfs_extra(dir), eventfs_now());
 }
 
 /**
@@ -1555,12 +1582,13 @@ static struct eventfs_root *eventfs_create_root(const char *name, int len,
 }
 
 /**
- * eventfs_create_events_dir - create an "events" directory
+ * eventfs_create_lazy_events_dir - create an "events" directory that is filled later
  * @name: its name
  * @parent: static directory to create it in, NULL for the mount's root
  * @entries: its files, as for eventfs_create_dir()
  * @size: length of @entries, 0..255
- * @data: handed to the callbacks of @entries
+ * @data: handed to @fill and to the callbacks of @entries
+ * @fill: creates the children, see eventfs_fill, or NULL
  *
  * Context: May sleep; takes @parent's i_rwsem.
  * Return: the node, root of a new tree, or as an error pointer, with nothing
@@ -1568,9 +1596,9 @@ static struct eventfs_root *eventfs_create_root(const char *name, int len,
  * if @parent was removed; -EINVAL for an error pointer as @parent, and as
  * eventfs_create_dir() does; -ENAMETOOLONG, -ENOMEM.
  */
-struct eventfs_inode *eventfs_create_events_dir(const char *name, struct dentry *parent,
-						const struct eventfs_entry *entries,
-						int size, void *data)
+struct eventfs_inode *eventfs_create_lazy_events_dir(const char *name, struct dentry *parent,
+						     const struct eventfs_entry *entries,
+						     int size, void *data, eventfs_fill fill)
 {
 	struct eventfs_root *root;
 	struct dentry *dentry;
@@ -1589,6 +1617,9 @@ struct eventfs_inode *eventfs_create_events_dir(const char *name, struct dentry 
 	root = eventfs_create_root(name, len, entries, size, data);
 	if (IS_ERR(root))
 		return ERR_CAST(root);
+	error = fill ? eventfs_set_fill(&root->node, fill) : 0;
+	if (error)
+		goto err_root;
 	dentry = tracefs_start_creating(name, parent);
 	if (IS_ERR(dentry)) {
 		error = PTR_ERR(dentry);
@@ -1615,6 +1646,24 @@ err_root:
 		tracefs_put_id(root->node.id);
 	eventfs_free(&root->node);
 	return ERR_PTR(error);
+}
+
+/**
+ * eventfs_create_events_dir - create an "events" directory
+ * @name: its name
+ * @parent: static directory to create it in, NULL for the mount's root
+ * @entries: its files
+ * @size: length of @entries
+ * @data: handed to the callbacks of @entries
+ *
+ * Context: As eventfs_create_lazy_events_dir().
+ * Return: As eventfs_create_lazy_events_dir().
+ */
+struct eventfs_inode *eventfs_create_events_dir(const char *name, struct dentry *parent,
+						const struct eventfs_entry *entries,
+						int size, void *data)
+{
+	return eventfs_create_lazy_events_dir(name, parent, entries, size, data, NULL);
 }
 
 /*

@@ -98,23 +98,33 @@ struct eventfs_inode *eventfs_create_dir(const char *name, struct eventfs_inode 
  * @data: its data
  *
  * Called before the directory is first searched or listed, and again until it
- * succeeds. Creates the children that do not exist yet with eventfs_add_dir(). The
- * list of them that it walks changes under eventfs_lock(), after eventfs_defer().
+ * succeeds. Creates the children that do not exist yet, with eventfs_add_dir() or
+ * eventfs_add_lazy_dir().
+ *
+ * When a child is to come or go, call eventfs_defer() first, then change what this
+ * operation reads, then create or remove the child if the directory is filled, under
+ * eventfs_lock().
  *
  * Context: May sleep. The tree's lock is held, and perhaps that of the directory's
- * inode: must not wait for event_mutex, nor call back into eventfs but for
- * eventfs_add_dir().
+ * inode: must not wait for event_mutex, nor call back into eventfs but for these two.
  * Return: 0, or -ENOMEM, with which the lookup or listing fails.
  */
 typedef int (*eventfs_fill)(struct eventfs_inode *dir, void *data);
 
-struct eventfs_inode *eventfs_create_lazy_dir(const char *name, struct eventfs_inode *parent,
-					      const struct eventfs_entry *entries,
-					      int size, void *data, eventfs_fill fill);
+struct eventfs_inode *eventfs_create_lazy_events_dir(const char *name, struct dentry *parent,
+						     const struct eventfs_entry *entries,
+						     int size, void *data, eventfs_fill fill);
+struct eventfs_inode *eventfs_add_lazy_dir(const char *name, struct eventfs_inode *parent,
+					   const struct eventfs_entry *entries,
+					   int size, void *data, eventfs_fill fill,
+					   s64 changed);
 struct eventfs_inode *eventfs_add_dir(const char *name, struct eventfs_inode *parent,
 				      const struct eventfs_entry *entries,
 				      int size, void *data);
-bool eventfs_defer(struct eventfs_inode *dir);
+bool eventfs_is_filled(const struct eventfs_inode *dir);
+int eventfs_fill_dir(struct eventfs_inode *dir);
+void eventfs_defer(struct eventfs_inode *dir);
+s64 eventfs_now(void);
 
 void eventfs_lock(struct eventfs_inode *ei);
 void eventfs_unlock(struct eventfs_inode *ei);

@@ -295,16 +295,23 @@ static int ek_fill(struct eventfs_inode *node, void *data)
 	return 0;
 }
 
-static struct ek_dir *ek_create_lazy(struct kunit *test, struct ek_dir *parent, const char *name)
+static struct ek_dir *ek_new_lazy(struct kunit *test)
 {
 	struct ek_dir *dir = ek_new_dir(test);
-	struct eventfs_inode *node;
 
 	for (int i = 0; i < ARRAY_SIZE(dir->lazy); i++)
 		dir->lazy[i] = ek_new_dir(test);
-	node = eventfs_create_lazy_dir(name, parent->node, ek_entries, EK_NR_FILES, dir,
-				       ek_fill);
-	KUNIT_ASSERT_EQ(test, ek_adopt(dir, node), 0);
+	return dir;
+}
+
+static struct ek_dir *ek_create_lazy(struct kunit *test, struct ek_dir *parent, const char *name)
+{
+	struct ek_dir *dir = ek_new_lazy(test);
+
+	guard(eventfs)(parent->node);
+	KUNIT_ASSERT_EQ(test, ek_adopt(dir, eventfs_add_lazy_dir(name, parent->node, ek_entries,
+								 EK_NR_FILES, dir, ek_fill,
+								 eventfs_now())), 0);
 	return dir;
 }
 
@@ -4198,7 +4205,8 @@ static void filling_is_no_change(struct kunit *test)
 static bool ek_defer(struct ek_dir *dir)
 {
 	guard(eventfs)(dir->node);
-	return eventfs_defer(dir->node);
+	eventfs_defer(dir->node);
+	return !eventfs_is_filled(dir->node);
 }
 
 /*
@@ -4231,6 +4239,62 @@ static void change_of_a_lazy_directory_is_deferred(struct kunit *test)
 	ek_watch_end(watch);
 	KUNIT_EXPECT_FALSE(test, ek_defer(dir));
 	EK_EXPECT_ABSENT(test, "events/lazy/one");
+}
+
+/* Children of the root, which is cached all the time, are left to be created as well. */
+static void events_directory_may_be_lazy(struct kunit *test)
+{
+	struct ek_fixture *fixture = test->priv;
+	struct ek_dir *root = ek_new_lazy(test);
+	struct kstat before, after;
+
+	ek_remove_events(test, fixture->events);
+	KUNIT_ASSERT_EQ(test, ek_adopt(root, eventfs_create_lazy_events_dir("events",
+									    fixture->top,
+									    ek_entries,
+									    EK_NR_FILES, root,
+									    ek_fill)), 0);
+	fixture->events = root;
+	EK_EXPECT_FOUND(test, "events");
+	before = ek_stat(test, "events");
+	ek_tick();
+	KUNIT_EXPECT_TRUE(test, ek_defer(root));
+	after = ek_stat(test, "events");
+	KUNIT_EXPECT_GT(test, timespec64_compare(&after.mtime, &before.mtime), 0);
+	KUNIT_EXPECT_EQ(test, root->fills, 0);
+	EK_EXPECT_FOUND(test, "events/two/format");
+	KUNIT_EXPECT_EQ(test, root->fills, 1);
+	KUNIT_EXPECT_EQ(test, ek_list(test, "events", 16, 16)->nr, 2 + EK_NR_FILES + 2);
+	KUNIT_EXPECT_EQ(test, eventfs_fill_dir(root->node), 0);
+	KUNIT_EXPECT_EQ(test, root->fills, 1);
+}
+
+/* Fails without: the greater of both times in eventfs_add_lazy_dir(). */
+static void lazy_directory_is_as_old_as_its_last_change(struct kunit *test)
+{
+	struct ek_fixture *fixture = test->priv;
+	struct ek_dir *dirs[] = { ek_new_dir(test), ek_new_dir(test) };
+	struct kstat root = ek_stat(test, "events");
+	s64 born = timespec64_to_ns(&root.btime);
+	const s64 changed[] = { born - NSEC_PER_SEC, born + NSEC_PER_SEC };
+	static const char * const names[] = { "early", "late" };
+
+	for (int i = 0; i < ARRAY_SIZE(dirs); i++) {
+		struct eventfs_inode *node;
+		struct kstat stat;
+		char name[32];
+		s64 age;
+
+		scoped_guard(eventfs, fixture->events->node)
+			node = eventfs_add_lazy_dir(names[i], fixture->events->node, ek_entries,
+						    EK_NR_FILES, dirs[i], ek_fill, changed[i]);
+		KUNIT_ASSERT_EQ(test, ek_adopt(dirs[i], node), 0);
+		snprintf(name, sizeof(name), "events/%s", names[i]);
+		stat = ek_stat(test, name);
+		age = timespec64_to_ns(&stat.mtime) - max(born, changed[i]);
+		KUNIT_EXPECT_GE(test, age, 0);
+		KUNIT_EXPECT_LT(test, age, 1 << 16);
+	}
 }
 
 /* Fails without: the test for a dead node in eventfs_fill_locked(). */
@@ -4435,6 +4499,8 @@ static struct kunit_case ek_cases[] = {
 	KUNIT_CASE(failed_filling_is_tried_again),
 	KUNIT_CASE(filling_is_no_change),
 	KUNIT_CASE(change_of_a_lazy_directory_is_deferred),
+	KUNIT_CASE(events_directory_may_be_lazy),
+	KUNIT_CASE(lazy_directory_is_as_old_as_its_last_change),
 	KUNIT_CASE(removed_directory_is_not_filled),
 	KUNIT_CASE_SLOW(filling_races_removal),
 	KUNIT_CASE_SLOW(lookups_race_removal),
