@@ -382,6 +382,27 @@ static int make_new_instance(void)
 	return stat_path(NEW_INSTANCE) ? do_mkdir() : 0;
 }
 
+/* An instance that nobody has looked into */
+static int renew_instance(void)
+{
+	return (stat_path(NEW_INSTANCE) ? 0 : do_rmdir()) ?: do_mkdir();
+}
+
+static int do_first_look(void)
+{
+	return stat_path(NEW_INSTANCE "/events/" PREFIX "/" PREFIX "_s0/format");
+}
+
+static int do_first_enable(void)
+{
+	return write_text(NEW_INSTANCE "/set_event", PREFIX ":" PREFIX "_s0");
+}
+
+static int do_first_filter(void)
+{
+	return write_text(NEW_INSTANCE "/events/" PREFIX "/filter", "common_pid != 0");
+}
+
 static int do_chmod_directory(void)
 {
 	return chmod(NEW_EVENT, 0711) ? errno : 0;
@@ -593,6 +614,21 @@ FIXTURE_VARIANT_ADD(fault, create_instance) {
 
 FIXTURE_VARIANT_ADD(fault, remove_instance) {
 	.prepare = make_new_instance, .call = do_rmdir, .undo = nothing, .least = 1,
+	.slow = true,
+};
+
+FIXTURE_VARIANT_ADD(fault, first_look_into_instance) {
+	.prepare = renew_instance, .call = do_first_look, .undo = do_rmdir, .least = 4,
+	.slow = true,
+};
+
+FIXTURE_VARIANT_ADD(fault, first_enable_in_instance) {
+	.prepare = renew_instance, .call = do_first_enable, .undo = do_rmdir, .least = 4,
+	.slow = true,
+};
+
+FIXTURE_VARIANT_ADD(fault, first_filter_in_instance) {
+	.prepare = renew_instance, .call = do_first_filter, .undo = do_rmdir, .least = 4,
 	.slow = true,
 };
 
@@ -831,6 +867,8 @@ TEST_F_TIMEOUT(fault, ends_cleanly, SWEEP_SECONDS)
 	ASSERT_EQ(0, mlockall(MCL_CURRENT | MCL_FUTURE));
 	ASSERT_EQ(0, variant->prepare());
 	draw(&before);
+	/* That may have created what the operation does the first time. */
+	ASSERT_EQ(0, variant->prepare());
 	ASSERT_EQ(0, remount_with(NULL));
 	ASSERT_EQ(0, call_with_fault(variant, self->fail_nth, NEVER, &left));
 	total = NEVER - left;

@@ -783,6 +783,42 @@ static void run_owner(struct worker *worker)
 }
 
 /*
+ * Looks names up as only rename() does: with the directories of both locked. One of them
+ * may be an instance, or a directory in it, that comes, goes or was never looked into.
+ */
+static void run_rename(struct worker *worker)
+{
+	static const char * const dirs[] = {
+		TRACING, EVENTS, INSTANCES, INSTANCES "/" PREFIX "_race",
+		INSTANCES "/" PREFIX "_race/events", INSTANCES "/" PREFIX "_race/events/" PREFIX,
+	};
+	char from[PATH_MAX];
+	char to[PATH_MAX];
+
+	while (!stopped(worker->race)) {
+		snprintf(from, sizeof(from), "%s/" PREFIX "_s1",
+			 dirs[pick(worker, ARRAY_LEN(dirs))]);
+		snprintf(to, sizeof(to), "%s/" PREFIX "_s2",
+			 dirs[pick(worker, ARRAY_LEN(dirs))]);
+		if (!rename(from, to))
+			fail(worker->race, "%s was renamed %s", from, to);
+	}
+}
+
+/* The filter of a group creates what an instance has of its events. */
+static void run_filter(struct worker *worker)
+{
+	static const char path[] = INSTANCES "/" PREFIX "_race/events/" PREFIX "/filter";
+	int error;
+
+	while (!stopped(worker->race)) {
+		error = write_text(path, "common_pid != 0");
+		if (error && error != ENOENT && error != ENODEV)
+			fail(worker->race, "writing to %s: %s", path, strerror(error));
+	}
+}
+
+/*
  * Running a race
  */
 
@@ -915,6 +951,8 @@ TEST_F_TIMEOUT(eventfs, instances_come_and_go, TEST_SECONDS)
 	race_add(&race, JUDGE, "look", run_look, instance_slot);
 	race_add(&race, JUDGE, "look 2", run_look, instance_slot);
 	race_add(&race, OTHER, "stand", run_stand, event_slots);
+	race_add(&race, OTHER, "rename", run_rename, instance_slot);
+	race_add(&race, OTHER, "filter", run_filter, instance_slot);
 	ASSERT_STREQ("", race_run(&race));
 }
 
@@ -956,6 +994,7 @@ TEST_F_TIMEOUT(eventfs, everything_at_once, TEST_SECONDS)
 	race_add(&race, OTHER, "owner", run_owner, event_slots);
 	race_add(&race, OTHER, "chmod", run_chmod, event_slots);
 	race_add(&race, OTHER, "drop", run_drop, event_slots);
+	race_add(&race, OTHER, "rename", run_rename, all_slots);
 	ASSERT_STREQ("", race_run(&race));
 }
 
