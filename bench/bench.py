@@ -47,6 +47,7 @@ LINES = (
     ("first stat", 2000, "first stat of a directory in 2,000", 6000 / 44730),
     ("first stat", 20000, "first stat of a directory in 20,000", 6000 / 44730),
     ("first stat of a file", 0, "first stat of syscalls/*/format", 8300 / 28830),
+    ("list new", 2000, "first listing of 2,000 new directories, per entry", 1.0),
     ("list 32 KiB", 2000, "listing of 2,000, per entry", 230 / 280),
     ("list 280 bytes", 2000, "listing of 2,000, buffer of 280 bytes", 550 / 1480),
     ("open and read", 0, "open, read and close of a cached file", None),
@@ -70,7 +71,7 @@ GATE = [(line[0], GATE_SIZES.get(line[0], line[1])) for line in LINES if line[1]
         and not line[2].startswith("bytes") and "instance" not in line[0]
         and line[0] not in ("inodes left", "others wait for a removal")]
 GROWING = ("first stat", "first stat of a file", "miss distinct",
-           "miss repeated", "stat warm", "list 32 KiB", "list 280 bytes",
+           "miss repeated", "stat warm", "list new", "list 32 KiB", "list 280 bytes",
            "create", "remove cold", "remove warm")
 INSTANCES = ("create instance", "first stat in instance", "remove instance")
 NEIGHBOURS = ("tmpfs", "sysfs", "procfs")
