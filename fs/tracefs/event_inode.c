@@ -55,7 +55,6 @@
  *   extra->fill        tree's lock: store-release      load-acquire before the
  *                      after the children came         search
  *   active, misses     atomic                          atomic
- *   id                 once, cmpxchg                   marked, needs no order
  *   d_time             a generation at which no child  marked
  *                      had that name, by anybody
  *   the rest           before publication              freely, see @rcu
@@ -112,7 +111,7 @@
 
 /* Positions of a directory: "." and "..", its files, its children */
 #define EVENTFS_FILE_POS	2
-#define EVENTFS_MAX_ENTRIES	TRACEFS_SLOT_MASK	/* slot 0 is the directory */
+#define EVENTFS_MAX_ENTRIES	255	/* eventfs_inode::nr_entries has 8 bits */
 static_assert(EVENTFS_FILE_POS + EVENTFS_MAX_ENTRIES <= EVENTFS_MIN_KEY);
 
 /*
@@ -172,7 +171,7 @@ struct eventfs_extra {
  * @ref: one for being in the tree, one for each child, each inode, each dentry
  * @active: lookups and callbacks that run; negative once the node is dead
  * @key: its key in the parent's index
- * @id: from tracefs_get_id(), 0 until it is needed, see eventfs_make_id()
+ * @id: from tracefs_get_id(), to make inode numbers of
  */
 struct eventfs_inode {
 	struct rb_node rb;
@@ -241,12 +240,6 @@ static struct eventfs_root *eventfs_root(struct eventfs_inode *node)
 	return container_of(node, struct eventfs_root, node);
 }
 
-/* The node has an id if it has an inode, or had one, or was listed. */
-static u32 eventfs_ino(const struct eventfs_inode *node, unsigned int slot)
-{
-	return READ_ONCE(node->id) << TRACEFS_SLOT_BITS | slot;
-}
-
 static void eventfs_free(struct eventfs_inode *node)
 {
 	if (node->extra)
@@ -274,8 +267,6 @@ static void eventfs_last_put(struct kref *ref)
 		if (entry->release)
 			entry->release(entry->name, node->data);
 	}
-	if (node->id)
-		tracefs_put_id(node->id);
 	call_rcu(&node->rcu, eventfs_free_rcu);
 }
 
@@ -748,25 +739,7 @@ int eventfs_fill_dir(struct eventfs_inode *dir)
 
 static unsigned int eventfs_slot(const struct inode *inode)
 {
-	return inode->i_ino & TRACEFS_SLOT_MASK;
-}
-
-/*
- * See to it that the node has an id. Most are never looked at, and to get one
- * would be a quarter of a creation. May sleep. Returns 0, -ENOMEM or -ENOSPC.
- */
-static int eventfs_make_id(struct eventfs_inode *node)
-{
-	int id;
-
-	if (READ_ONCE(node->id))
-		return 0;
-	id = tracefs_get_id();
-	if (id < 0)
-		return id;
-	if (cmpxchg(&node->id, 0, id))
-		tracefs_put_id(id);	/* somebody else was first */
-	return 0;
+	return get_tracefs(inode)->slot;
 }
 
 /**
@@ -884,29 +857,50 @@ static void eventfs_init_inode(struct inode *inode, const struct inode *dir, umo
  */
 
 /*
- * Inodes are hashed by number: an object has one inode as long as a watch or an open
- * file holds it, though its dentry may be reclaimed. The inode holds a reference to
- * the node, which keeps the number. A new inode is locked, with I_NEW.
+ * An inode is hashed, and found by its node and slot: an object has one inode as long
+ * as a watch or an open file holds it, though its dentry may be reclaimed. The inode
+ * holds a reference to the node, which keeps the number. The inodes in the hash that
+ * are of tracefs are all of eventfs.
  */
+struct eventfs_key {
+	struct eventfs_inode *node;
+	unsigned int slot;
+};
+
+static int eventfs_is_inode(struct inode *inode, void *data)
+{
+	const struct tracefs_inode *ti = get_tracefs(inode);
+	const struct eventfs_key *key = data;
+
+	return ti->node == key->node && ti->slot == key->slot;
+}
+
+static int eventfs_set_inode(struct inode *inode, void *data)
+{
+	struct tracefs_inode *ti = get_tracefs(inode);
+	const struct eventfs_key *key = data;
+
+	inode->i_ino = tracefs_ino(key->node->id, key->slot);
+	ti->node = eventfs_get(key->node);
+	ti->flags = TRACEFS_EVENT;
+	ti->slot = key->slot;
+	return 0;
+}
+
+/* A new inode is locked, with I_NEW. */
 static struct inode *eventfs_iget(struct super_block *sb, struct eventfs_inode *node,
 				  unsigned int slot)
 {
-	struct inode *inode = iget_locked(sb, eventfs_ino(node, slot));
+	struct eventfs_key key = { node, slot };
 
-	if (inode && inode_state_read_once(inode) & I_NEW) {
-		get_tracefs(inode)->node = eventfs_get(node);
-		get_tracefs(inode)->flags = TRACEFS_EVENT;
-	}
-	return inode;
+	return iget5_locked_rcu(sb, tracefs_ino(node->id, slot), eventfs_is_inode,
+				eventfs_set_inode, &key);
 }
 
 static struct inode *eventfs_dir_inode(struct eventfs_inode *node, const struct inode *dir)
 {
-	struct inode *inode;
+	struct inode *inode = eventfs_iget(dir->i_sb, node, 0);
 
-	if (eventfs_make_id(node))
-		return NULL;
-	inode = eventfs_iget(dir->i_sb, node, 0);
 	if (!inode || !(inode_state_read_once(inode) & I_NEW))
 		return inode;
 
@@ -1150,7 +1144,7 @@ static const struct dentry_operations eventfs_miss_dentry_operations = {
  */
 
 /*
- * The emitting functions return 1, 0 if the buffer is full, or an error. They hold no
+ * The emitting functions return 1, 0 if the buffer is full, or -ENOENT. They hold no
  * activity while an entry is copied to user space.
  */
 static int eventfs_emit_file(struct eventfs_inode *node, unsigned int i,
@@ -1168,7 +1162,7 @@ static int eventfs_emit_file(struct eventfs_inode *node, unsigned int i,
 	eventfs_put_active(node);
 	if (ret <= 0 || eventfs_has_child(node, &name))
 		return 1;
-	return dir_emit(ctx, name.name, name.len, eventfs_ino(node, i + 1), DT_REG);
+	return dir_emit(ctx, name.name, name.len, tracefs_ino(node->id, i + 1), DT_REG);
 }
 
 static int eventfs_emit_files(struct eventfs_inode *node, struct dir_context *ctx)
@@ -1185,12 +1179,8 @@ static int eventfs_emit_files(struct eventfs_inode *node, struct dir_context *ct
 
 static int eventfs_emit_child(struct eventfs_inode *child, struct dir_context *ctx)
 {
-	int error = eventfs_make_id(child);
-
-	if (error)
-		return error;
 	ctx->pos = child->key;
-	if (!dir_emit(ctx, child->name, child->name_len, eventfs_ino(child, 0), DT_DIR))
+	if (!dir_emit(ctx, child->name, child->name_len, tracefs_ino(child->id, 0), DT_DIR))
 		return 0;
 	ctx->pos++;
 	return 1;
@@ -1266,8 +1256,9 @@ static const struct inode_operations eventfs_file_inode_operations = {
 static struct inode *eventfs_cached_inode(struct eventfs_inode *node, unsigned int slot)
 {
 	struct super_block *sb = eventfs_root(node)->dentry->d_sb;
+	struct eventfs_key key = { node, slot };
 
-	return READ_ONCE(node->id) ? ilookup(sb, eventfs_ino(node, slot)) : NULL;
+	return ilookup5(sb, tracefs_ino(node->id, slot), eventfs_is_inode, &key);
 }
 
 /* Does a watch of @dir ask for children? The VFS refuses such marks of more than that. */
@@ -1382,6 +1373,7 @@ static int eventfs_init_node(struct eventfs_inode *node, const char *name, int l
 	node->data = data;
 	node->born = (born + BIT(EVENTFS_BORN_SHIFT) - 1) >> EVENTFS_BORN_SHIFT;
 	node->name_len = len;
+	node->id = tracefs_get_id(1 + size);
 	return 0;
 }
 
@@ -1642,8 +1634,6 @@ struct eventfs_inode *eventfs_create_lazy_events_dir(const char *name, struct de
 err_dentry:
 	tracefs_failed_creating(dentry);
 err_root:
-	if (root->node.id)
-		tracefs_put_id(root->node.id);
 	eventfs_free(&root->node);
 	return ERR_PTR(error);
 }

@@ -12,8 +12,7 @@
  *
  * - A static object lives in the dentry cache and nowhere else: its dentry is
  *   persistent from creation to tracefs_remove(). A failure or the removal
- *   gives back what the creation took: the mount, the inode and its id, the
- *   parent's link.
+ *   gives back what the creation took: the mount, the inode, the parent's link.
  *
  * - The owner of an inode is a function of the superblock's defaults and of
  *   what was set on the object itself. So a change of the defaults costs the
@@ -32,12 +31,12 @@
  *
  * Lock order: event_mutex, i_rwsem or s_umount, i_lock, tracefs_sb::lock.
  */
+#include <linux/atomic.h>
 #include <linux/cleanup.h>
 #include <linux/fs.h>
 #include <linux/fs_context.h>
 #include <linux/fs_parser.h>
 #include <linux/fsnotify.h>
-#include <linux/idr.h>
 #include <linux/init.h>
 #include <linux/kobject.h>
 #include <linux/magic.h>
@@ -55,7 +54,7 @@
 
 #include "internal.h"
 
-#define TRACEFS_ROOT_INO	1	/* ids start at 1, so the least number made of one is 256 */
+#define TRACEFS_ROOT_INO	1	/* of block 0, which nothing else has */
 #define TRACEFS_DEFAULT_MODE	0700
 
 /* Whose default owner an inode has */
@@ -112,7 +111,7 @@ static struct kmem_cache *tracefs_inode_cache __ro_after_init;
 static struct vfsmount *tracefs_mount;
 static bool tracefs_registered __ro_after_init;
 
-static DEFINE_IDA(tracefs_ids);
+VISIBLE_IF_KUNIT atomic_t tracefs_next_id = ATOMIC_INIT(1);
 /* One pin for each static object and each "events" directory */
 VISIBLE_IF_KUNIT int tracefs_mount_count;
 
@@ -122,25 +121,20 @@ static int (*tracefs_instance_rmdir)(const char *name) __ro_after_init;
 static struct inode *tracefs_instances __ro_after_init;
 
 /**
- * tracefs_get_id - allocate an id to make inode numbers of
+ * tracefs_get_id - get an id to make inode numbers of, with tracefs_ino()
+ * @count: how many numbers
  *
- * Context: May sleep.
- * Return: an id in 1..TRACEFS_MAX_ID, -ENOMEM, or -ENOSPC if all are in use.
+ * Context: Any.
+ * Return: the id, never 0.
  */
-int tracefs_get_id(void)
+u32 tracefs_get_id(unsigned int count)
 {
-	return ida_alloc_range(&tracefs_ids, 1, TRACEFS_MAX_ID, GFP_KERNEL);
-}
+	u32 id;
 
-/**
- * tracefs_put_id - give an id back
- * @id: from tracefs_get_id()
- *
- * Context: Any; does not allocate.
- */
-void tracefs_put_id(u32 id)
-{
-	ida_free(&tracefs_ids, id);
+	do {
+		id = atomic_fetch_add(DIV_ROUND_UP(count, TRACEFS_BLOCK_SIZE), &tracefs_next_id);
+	} while (unlikely(!id));
+	return id;
 }
 
 /*
@@ -154,7 +148,7 @@ static struct tracefs_sb *tracefs_sb(const struct inode *inode)
 
 static bool tracefs_is_root(const struct inode *inode)
 {
-	return inode->i_ino == TRACEFS_ROOT_INO;
+	return inode == d_inode(inode->i_sb->s_root);
 }
 
 static enum tracefs_class tracefs_class(const struct inode *inode)
@@ -543,27 +537,18 @@ static void tracefs_evict_inode(struct inode *inode)
 	attrs = rcu_dereference_protected(ti->attrs, true);
 	if (attrs)
 		kfree_rcu(attrs, rcu);
-	if (inode->i_ino > TRACEFS_ROOT_INO)
-		tracefs_put_id(inode->i_ino >> TRACEFS_SLOT_BITS);
 }
 
 /* Set up a static inode, all but its operations. */
 static struct inode *tracefs_new_inode(struct super_block *sb, const struct inode *dir,
 				       umode_t mode)
 {
-	struct inode *inode;
-	int id;
+	struct inode *inode = new_inode(sb);
 
-	inode = new_inode(sb);
 	if (!inode)
 		return NULL;
 
-	id = tracefs_get_id();
-	if (id < 0) {
-		iput(inode);
-		return NULL;
-	}
-	inode->i_ino = (u32)id << TRACEFS_SLOT_BITS;
+	inode->i_ino = tracefs_ino(tracefs_get_id(1), 0);
 	inode->i_mode = mode;
 	simple_inode_init_ts(inode);
 	get_tracefs(inode)->flags = get_tracefs(dir)->flags & TRACEFS_INSTANCES;

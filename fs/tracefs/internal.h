@@ -7,20 +7,38 @@
 #ifndef _TRACEFS_INTERNAL_H
 #define _TRACEFS_INTERNAL_H
 
+#include <linux/atomic.h>
+#include <linux/container_of.h>
 #include <linux/fs.h>
 #include <linux/rcupdate.h>
 
 struct eventfs_inode;
 
 /*
- * An inode number is an id, unique among all living objects of the mount,
- * and in the low bits a slot: 0 is the object itself, 1 + i the file made
- * from entry i of an event directory. Ids stay below 2^24, so that a number
- * fits into 32 bits and no stat() ever answers EOVERFLOW.
+ * Inode numbers come from a counter, in blocks of eight. A static file or directory
+ * takes one block, and so does an event directory with up to seven files. The id of
+ * an object is its first block. The first number of that is the object's own, slot 0.
+ * The file made from entry i of an event directory has the number of slot 1 + i.
+ *
+ * A number costs an addition. Numbers do not run out and are not given back. The
+ * counter starts again after 2^32 blocks (2^29 where i_ino has 32 bits): a directory
+ * each millisecond takes 50 days for that. From then on, two objects may have the same
+ * number. That may confuse programs, but not the kernel: inodes are found by node and
+ * slot.
+ *
+ * The numbers of the first 2^29 blocks fit into 32 bits. After that, 32-bit programs
+ * without large file support get EOVERFLOW from stat(), as they do from XFS. Numbers
+ * that stayed below 2^32 would spare them that, but the counter would start again
+ * eight times as soon, for all programs.
  */
-#define TRACEFS_SLOT_BITS	8
-#define TRACEFS_SLOT_MASK	((1U << TRACEFS_SLOT_BITS) - 1)
-#define TRACEFS_MAX_ID		((1U << (32 - TRACEFS_SLOT_BITS)) - 1)
+#define TRACEFS_BLOCK_SHIFT	3
+#define TRACEFS_BLOCK_SIZE	(1U << TRACEFS_BLOCK_SHIFT)
+
+/* The number of an object, or of one of its files, as i_ino has it */
+static inline u64 tracefs_ino(u32 id, unsigned int slot)
+{
+	return ((typeof_member(struct inode, i_ino))id << TRACEFS_BLOCK_SHIFT) + slot;
+}
 
 /**
  * struct tracefs_attr - what someone set on one file or directory
@@ -75,6 +93,7 @@ struct tracefs_attrs {
  * @attrs: without TRACEFS_EVENT, what was set by chown or chgrp, or NULL
  * @generation: the generation of the defaults that i_uid and i_gid are from
  * @flags: TRACEFS_*
+ * @slot: with TRACEFS_EVENT, 0 for a directory, 1 + i for the file of entry i
  *
  * All but @vfs_inode is zeroed on every allocation.
  */
@@ -85,7 +104,8 @@ struct tracefs_inode {
 		struct tracefs_attrs __rcu *attrs;
 	};
 	u32 generation;
-	u32 flags;
+	u16 flags;
+	u16 slot;
 };
 
 static inline struct tracefs_inode *get_tracefs(const struct inode *inode)
@@ -100,8 +120,7 @@ struct dentry *tracefs_end_creating(struct dentry *dentry);
 void tracefs_release_mount(void);
 void tracefs_link_dir(struct inode *dir);
 void tracefs_unlink_dir(struct inode *dir);
-int tracefs_get_id(void);
-void tracefs_put_id(u32 id);
+u32 tracefs_get_id(unsigned int count);
 void tracefs_refresh_owner(struct inode *inode);
 int tracefs_permission(struct mnt_idmap *idmap, struct inode *inode, int mask);
 int tracefs_getattr(struct mnt_idmap *idmap, const struct path *path,
@@ -124,6 +143,7 @@ int eventfs_init(void);
 #if IS_ENABLED(CONFIG_KUNIT)
 /* inode.c, for the tests */
 extern int tracefs_mount_count;
+extern atomic_t tracefs_next_id;
 #endif
 
 #endif /* _TRACEFS_INTERNAL_H */

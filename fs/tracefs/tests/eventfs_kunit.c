@@ -114,8 +114,6 @@ struct ek_dir {
 	int fill_error;
 };
 
-#define EK_NR_IDS	64	/* more than any case keeps */
-
 /**
  * struct ek_fixture - what each case starts with
  * @top: the directory "eventfs_kunit"
@@ -124,7 +122,6 @@ struct ek_dir {
  * @inodes: how many inodes eventfs had before
  * @all_inodes: and all of tracefs
  * @pins: how many pins its mount had
- * @ids: the ids that were free
  */
 struct ek_fixture {
 	struct dentry *top;
@@ -133,7 +130,6 @@ struct ek_fixture {
 	unsigned int inodes;
 	unsigned int all_inodes;
 	int pins;
-	int ids[EK_NR_IDS];
 };
 
 static struct vfsmount *ek_mnt;
@@ -356,36 +352,6 @@ static unsigned int ek_inodes(struct kunit *test)
 	struct ek_fixture *fixture = test->priv;
 
 	return ek_count_inodes(TRACEFS_EVENT) - fixture->inodes;
-}
-
-/*
- * The lowest ids that are free, in order. They are taken many at a time: each that is
- * taken alone makes the ida grow and shrink, and what it no longer needs is freed
- * after a grace period.
- */
-static void ek_free_ids(int ids[EK_NR_IDS])
-{
-	for (int i = 0; i < EK_NR_IDS; i++)
-		ids[i] = tracefs_get_id();
-	for (int i = 0; i < EK_NR_IDS; i++) {
-		if (ids[i] > 0)
-			tracefs_put_id(ids[i]);
-	}
-}
-
-/* How many of the ids that were free are not any more; ids are handed out from below. */
-static unsigned int ek_kept_ids(const int before[EK_NR_IDS])
-{
-	int now[EK_NR_IDS];
-	unsigned int kept = 0;
-
-	ek_free_ids(now);
-	for (int i = 0, k = 0; i < EK_NR_IDS; i++) {
-		while (k < EK_NR_IDS && now[k] < before[i])
-			k++;
-		kept += k < EK_NR_IDS && now[k] != before[i];
-	}
-	return kept;
 }
 
 /* What memory pressure does: drop all that nobody uses. */
@@ -807,7 +773,6 @@ static int ek_init(struct kunit *test)
 	fixture->inodes = ek_count_inodes(TRACEFS_EVENT);
 	fixture->all_inodes = ek_count_inodes(0);
 	fixture->pins = READ_ONCE(tracefs_mount_count);
-	ek_free_ids(fixture->ids);
 	fixture->top = tracefs_create_dir("eventfs_kunit", NULL);
 	KUNIT_ASSERT_NOT_NULL(test, fixture->top);
 	events = ek_new_dir(test);
@@ -849,7 +814,6 @@ static void ek_exit(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, ek_inodes(test), 0);
 	KUNIT_EXPECT_EQ(test, ek_count_inodes(0), fixture->all_inodes);
 	KUNIT_EXPECT_EQ(test, READ_ONCE(tracefs_mount_count), fixture->pins);
-	KUNIT_EXPECT_EQ(test, ek_kept_ids(fixture->ids), 0);
 }
 
 static int ek_suite_init(struct kunit_suite *suite)
@@ -1092,7 +1056,7 @@ static void deleted_name_is_gone(struct kunit *test)
 	EK_EXPECT_FOUND(test, "events/sys/format");
 }
 
-/* Fails without: ids handed out in turn; a dead node's dentry that is dropped. */
+/* Fails without: a number for each creation; a dead node's dentry that is dropped. */
 static void recreated_name_is_another(struct kunit *test)
 {
 	struct ek_dir *sys, *event;
@@ -1963,7 +1927,7 @@ static void size_may_differ(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, ek_list(test, "events/none/one", 16, 16)->nr, 3);
 }
 
-/* Fails without: slots for 255 files in inode numbers, and positions for them. */
+/* Fails without: as many inode numbers as there are files, and positions for them. */
 static void most_files_are_served(struct kunit *test)
 {
 	enum { NR = 255 };
@@ -1984,7 +1948,8 @@ static void most_files_are_served(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, ek_listed(scan, entries[i].name), 1);
 	KUNIT_EXPECT_EQ(test, ek_stat(test, "events/sys/many/f254").ino,
 			scan->names[ek_index(test, scan, "f254")].ino);
-	KUNIT_EXPECT_NE(test, ek_stat(test, "events/sys/many/f254").ino,
+	/* What was created next has numbers after all of these. */
+	KUNIT_EXPECT_LT(test, ek_stat(test, "events/sys/many/f254").ino,
 			ek_stat(test, "events/sys/many/child").ino);
 	ek_remove(sys);
 }
@@ -2092,7 +2057,7 @@ static void what_stands_is_listed_once(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, ek_listed(scan, "event"), 1);
 }
 
-/* Fails without: the entry's slot in eventfs_ino(), ids, or the types given to dir_emit(). */
+/* Fails without: the slot in tracefs_ino(), ids, or the types given to dir_emit(). */
 static void inode_numbers_are_unique_and_listed(struct kunit *test)
 {
 	static const char * const names[] = { "events", "events/sys", "events/sys/event" };
@@ -2127,44 +2092,64 @@ static void inode_numbers_are_unique_and_listed(struct kunit *test)
 		}
 	}
 	KUNIT_EXPECT_EQ(test, nr, 3 + 3 * EK_NR_FILES + 2);
-	KUNIT_EXPECT_LE(test, (u64)TRACEFS_MAX_ID << TRACEFS_SLOT_BITS | TRACEFS_SLOT_MASK,
-			U32_MAX);
 }
 
-/* Fails without: eventfs_make_id() where somebody looks, and nowhere else. */
-static void unseen_directory_has_no_id(struct kunit *test)
+/* Create a directory when the counter of ids has come to @next. */
+static struct ek_dir *ek_create_at(struct kunit *test, struct ek_dir *parent,
+				   const char *name, int next)
 {
-	enum { NR = 20 };
+	int before = atomic_xchg(&tracefs_next_id, next);
+	struct ek_dir *dir = ek_create(test, parent, name);
+
+	atomic_set(&tracefs_next_id, before);
+	return dir;
+}
+
+/* Fails without: inodes that are found by node and slot, and not by number. */
+static void same_number_is_another_inode(struct kunit *test)
+{
+	static const char * const names[] = { "events/sys/one", "events/sys/one/format",
+					      "events/sys/two", "events/sys/two/format" };
 	struct ek_fixture *fixture = test->priv;
 	struct ek_dir *sys = ek_create(test, fixture->events, "sys");
-	struct ek_dir *dirs[NR];
+	int next = atomic_read(&tracefs_next_id);
+	struct path paths[ARRAY_SIZE(names)];
+	struct ek_dir *dirs[2];
+	struct file *file;
+
+	/* As if there had been 2^32 of them between these two */
+	dirs[0] = ek_create(test, sys, "one");
+	dirs[1] = ek_create_at(test, sys, "two", next);
+
+	for (int i = 0; i < ARRAY_SIZE(names); i++)
+		ek_hold(test, names[i], &paths[i]);
+	for (int i = 0; i < 2; i++) {
+		KUNIT_EXPECT_EQ(test, ek_stat_path(test, &paths[i]).ino,
+				ek_stat_path(test, &paths[i + 2]).ino);
+		KUNIT_EXPECT_PTR_NE(test, d_inode(paths[i].dentry), d_inode(paths[i + 2].dentry));
+		file = ek_open(test, names[2 * i + 1]);
+		KUNIT_EXPECT_PTR_EQ(test, file->private_data, (void *)dirs[i]);
+		ek_close(file);
+	}
+	for (int i = 0; i < ARRAY_SIZE(names); i++)
+		path_put(&paths[i]);
+}
+
+/* Fails without: numbers of more than 32 bits; an id that is never 0. */
+static void numbers_go_on(struct kunit *test)
+{
+	struct ek_fixture *fixture = test->priv;
+	struct ek_dir *sys = ek_create(test, fixture->events, "sys");
 	struct ek_scan *scan;
-	char name[32];
-	int ids[EK_NR_IDS];
+	u64 ino;
 
-	ek_list(test, "events/sys", 16, 16);
-	ek_free_ids(ids);
-	for (int i = 0; i < NR; i++) {
-		snprintf(name, sizeof(name), "event%d", i);
-		dirs[i] = ek_create(test, sys, name);
-	}
-	KUNIT_EXPECT_EQ(test, ek_kept_ids(ids), 0);
-	EK_EXPECT_FOUND(test, "events/sys/event7");
-	KUNIT_EXPECT_EQ(test, ek_kept_ids(ids), 1);
-
-	/* A listing looks at all of them, and they have the same number after it. */
-	scan = ek_list(test, "events/sys", NR + 16, 3);
-	KUNIT_EXPECT_EQ(test, ek_kept_ids(ids), NR);
-	for (int i = 0; i < NR; i++) {
-		snprintf(name, sizeof(name), "events/sys/event%d", i);
-		KUNIT_EXPECT_EQ_MSG(test, ek_stat(test, name).ino,
-				    scan->names[ek_index(test, scan, strrchr(name, '/') + 1)].ino,
-				    "%s", name);
-	}
-	KUNIT_EXPECT_EQ(test, ek_kept_ids(ids), NR);
-	for (int i = 0; i < NR; i++)
-		ek_remove(dirs[i]);
-	KUNIT_EXPECT_EQ(test, ek_kept_ids(ids), 0);
+	ek_create_at(test, sys, "last", U32_MAX);
+	ek_create_at(test, sys, "first", 0);
+	scan = ek_list(test, "events/sys", 16, 16);
+	ino = ek_stat(test, "events/sys/last").ino;
+	KUNIT_EXPECT_EQ(test, scan->names[ek_index(test, scan, "last")].ino, ino);
+	KUNIT_EXPECT_EQ(test, ino, (typeof_member(struct inode, i_ino))U32_MAX * TRACEFS_BLOCK_SIZE);
+	KUNIT_EXPECT_GE(test, ek_stat(test, "events/sys/first").ino, TRACEFS_BLOCK_SIZE);
 }
 
 struct ek_hash {
@@ -3777,18 +3762,32 @@ static struct ek_watch *ek_watch(struct kunit *test, const char *name)
 	return watch;
 }
 
-/* Fails without: eventfs_is_watched(): the inode that is made for it takes an id. */
+static const struct super_operations *ek_super_operations;
+static atomic_t ek_made;
+
+static struct inode *ek_alloc_inode(struct super_block *sb)
+{
+	atomic_inc(&ek_made);
+	return ek_super_operations->alloc_inode(sb);
+}
+
+/* Fails without: eventfs_is_watched(). */
 static void watch_elsewhere_makes_no_inode(struct kunit *test)
 {
 	struct ek_fixture *fixture = test->priv;
 	struct ek_watch *watch = ek_watch(test, "events");
 	struct ek_dir *sys = ek_create(test, fixture->events, "sys");
-	int ids[EK_NR_IDS];
+	static struct super_operations counting;
 
 	EK_EXPECT_FOUND(test, "events/sys");
-	ek_free_ids(ids);
+	ek_super_operations = ek_mnt->mnt_sb->s_op;
+	counting = *ek_super_operations;
+	counting.alloc_inode = ek_alloc_inode;
+	atomic_set(&ek_made, 0);
+	WRITE_ONCE(ek_mnt->mnt_sb->s_op, &counting);
 	ek_create(test, sys, "event");
-	KUNIT_EXPECT_EQ(test, ek_kept_ids(ids), 0);
+	WRITE_ONCE(ek_mnt->mnt_sb->s_op, ek_super_operations);
+	KUNIT_EXPECT_EQ(test, atomic_read(&ek_made), 0);
 	KUNIT_EXPECT_EQ(test, watch->created, 1);
 	ek_watch_end(watch);
 }
@@ -4461,7 +4460,8 @@ static struct kunit_case ek_cases[] = {
 	KUNIT_CASE(position_belongs_to_an_entry),
 	KUNIT_CASE(what_stands_is_listed_once),
 	KUNIT_CASE(inode_numbers_are_unique_and_listed),
-	KUNIT_CASE(unseen_directory_has_no_id),
+	KUNIT_CASE(same_number_is_another_inode),
+	KUNIT_CASE(numbers_go_on),
 	KUNIT_CASE(names_of_equal_hash_are_told_apart),
 	KUNIT_CASE(names_of_equal_hash_are_limited),
 	KUNIT_CASE(last_positions_are_served),
