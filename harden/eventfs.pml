@@ -1052,11 +1052,11 @@ bit called;			/* the creator, for A2 */
 inline eventfs_create_dir(n, error, tmp)
 {
 	d_step {
-		!locked -> locked = 1;	/* C: eventfs_create_dir(): guard(eventfs)(parent) */
+		!locked -> locked = 1;	/* C: eventfs_create_dir(): guard(mutex)(&root->lock) */
 #ifndef NO_PARENT_REF
 		eventfs_get(DIR);	/* C: eventfs_make_dir(): node->parent = eventfs_get(parent) */
 #endif
-		node[n].ref = 1		/* C: eventfs_init_node(): kref_init(&node->ref) */
+		node[n].ref = 1		/* C: eventfs_init_node(): .ref = KREF_INIT(1) */
 	};
 	d_step {
 		use(DIR);
@@ -1068,7 +1068,7 @@ inline eventfs_create_dir(n, error, tmp)
 		:: error -> reached(CREATE_DEAD)
 		:: else
 		fi;
-		/* C: eventfs_publish(): if (eventfs_has_name(other, &name)) */
+		/* C: eventfs_publish(): if (eventfs_has_name(other, name)) */
 		if
 		:: !error && index != NONE -> reached(CREATE_EXISTS); error = true
 		:: else
@@ -1087,7 +1087,7 @@ inline eventfs_create_dir(n, error, tmp)
 #if defined(BUMP_FIRST) || defined(NO_BUMP)
 		pending = EVEN
 #else
-		pending = EVEN + BUMP	/* C: eventfs_add_lazy_dir(): eventfs_change(eventfs_extra(parent), changed) */
+		pending = EVEN + BUMP	/* C: eventfs_add(): eventfs_change(eventfs_extra(parent), changed) */
 #endif
 	fi;
 	d_step {

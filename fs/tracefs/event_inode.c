@@ -91,7 +91,12 @@
 #include <linux/stringhash.h>
 #include <linux/timekeeping.h>
 #include <linux/tracefs.h>
+#include <linux/unaligned.h>
 #include <linux/wait_bit.h>
+#include <linux/wordpart.h>
+
+#include <asm/sections.h>
+#include <asm/word-at-a-time.h>
 
 #include "internal.h"
 
@@ -240,6 +245,13 @@ static struct eventfs_root *eventfs_root(struct eventfs_inode *node)
 	return container_of(node, struct eventfs_root, node);
 }
 
+/* Without lockdep, the way up to the root is not taken. */
+static void eventfs_assert_locked(struct eventfs_inode *node)
+{
+	if (IS_ENABLED(CONFIG_LOCKDEP))
+		lockdep_assert_held(&eventfs_root(node)->lock);
+}
+
 static void eventfs_free(struct eventfs_inode *node)
 {
 	if (node->extra)
@@ -369,10 +381,10 @@ static unsigned int eventfs_find_entry(const struct eventfs_inode *dir, const ch
 	return i;
 }
 
-static u32 eventfs_first_key(const struct qstr *name)
+/* The first key of names with this hash, which full_name_hash() makes without a salt */
+static u32 eventfs_first_key(u32 hash)
 {
-	u32 hash = full_name_hash(NULL, name->name, name->len) >> (32 - EVENTFS_HASH_BITS);
-
+	hash >>= 32 - EVENTFS_HASH_BITS;
 	return clamp(hash, EVENTFS_MIN_HASH, EVENTFS_MAX_HASH) << EVENTFS_TWIN_BITS;
 }
 
@@ -439,7 +451,7 @@ static struct eventfs_inode *eventfs_find_rcu(const struct eventfs_inode *dir,
 	if (!extra)
 		return NULL;
 
-	key = eventfs_first_key(name);
+	key = eventfs_first_key(full_name_hash(NULL, name->name, name->len));
 	do {
 		seq = read_seqcount_begin(&extra->seq);
 		node = eventfs_search_name(&extra->index, name, key);
@@ -587,17 +599,16 @@ static void eventfs_change(struct eventfs_extra *extra, s64 now)
 	smp_store_release(&extra->generation, extra->generation + 1);
 }
 
-/* Make a complete node visible. Caller holds the tree's lock. */
-static int eventfs_publish(struct eventfs_inode *node)
+/* Make a complete node visible, with the hash of @name. Caller holds the tree's lock. */
+static int eventfs_publish(struct eventfs_inode *node, const struct qstr *name)
 {
 	struct eventfs_inode *dir = node->parent;
-	const struct qstr name = QSTR_INIT(node->name, node->name_len);
-	u32 first = eventfs_first_key(&name);
+	u32 first = eventfs_first_key(name->hash);
 	struct eventfs_extra *extra;
 	struct rb_node **place, *parent;
 	struct eventfs_inode *other;
 
-	lockdep_assert_held(&eventfs_root(node)->lock);
+	eventfs_assert_locked(dir);
 
 	if (eventfs_is_dead(dir))
 		return -ENODEV;
@@ -610,7 +621,7 @@ static int eventfs_publish(struct eventfs_inode *node)
 	place = eventfs_find_place(&extra->index, first, &parent, &other);
 	for (; other && eventfs_same_hash(other->key, first);
 	     other = rb_entry_safe(rb_next(&other->rb), struct eventfs_inode, rb)) {
-		if (eventfs_has_name(other, &name))
+		if (eventfs_has_name(other, name))
 			return -EEXIST;
 		if (other->key == node->key)
 			node->key++;
@@ -634,7 +645,7 @@ static void eventfs_unpublish(struct eventfs_inode *node)
 {
 	struct eventfs_extra *extra = eventfs_extra(node->parent);
 
-	lockdep_assert_held(&eventfs_root(node)->lock);
+	eventfs_assert_locked(node);
 
 	scoped_guard(preempt) {
 		write_seqcount_begin(&extra->seq);
@@ -692,7 +703,7 @@ static int eventfs_fill_locked(struct eventfs_inode *dir)
 	struct eventfs_extra *extra = eventfs_extra(dir);
 	int error;
 
-	lockdep_assert_held(&eventfs_root(dir)->lock);
+	eventfs_assert_locked(dir);
 
 	if (eventfs_is_filled(dir))
 		return 0;
@@ -1296,7 +1307,7 @@ static void eventfs_notify_file(struct eventfs_inode *node, struct inode *dir, u
  * lookup is neither. Caller holds the tree's lock, so that these two come in
  * order.
  */
-static void eventfs_notify_parent(struct eventfs_inode *node, struct inode *dir, u32 what)
+static void eventfs_notify_dir(struct eventfs_inode *node, struct inode *dir, u32 what)
 {
 	const struct qstr name = QSTR_INIT(node->name, node->name_len);
 	struct inode *inode;
@@ -1317,64 +1328,94 @@ static void eventfs_notify_parent(struct eventfs_inode *node, struct inode *dir,
 		eventfs_notify_file(node, dir, FS_CREATE, &name);
 }
 
-static void eventfs_notify(struct eventfs_inode *node, u32 what)
+/* Apart from the usual case, which then is no call. */
+static noinline void eventfs_notify_parent(struct eventfs_inode *node, u32 what)
 {
-	struct super_block *sb = eventfs_root(node)->dentry->d_sb;
-	struct inode *dir;
-
-	lockdep_assert_held(&eventfs_root(node)->lock);
+	struct inode *dir = eventfs_cached_inode(node->parent, 0);
 
 	/* Watched, the parent has an inode. */
-	if (likely(!fsnotify_sb_has_watchers(sb)))
-		return;
-	dir = eventfs_cached_inode(node->parent, 0);
 	if (!dir)
 		return;
 	if (eventfs_is_watched(dir))
-		eventfs_notify_parent(node, dir, what);
+		eventfs_notify_dir(node, dir, what);
 	iput(dir);
+}
+
+static void eventfs_notify(struct eventfs_root *root, struct eventfs_inode *node, u32 what)
+{
+	lockdep_assert_held(&root->lock);
+
+	if (unlikely(fsnotify_sb_has_watchers(root->dentry->d_sb)))
+		eventfs_notify_parent(node, what);
 }
 
 /*
  * Creation
  */
 
-/* The length of a good name, or -EINVAL, -ENAMETOOLONG */
-static int eventfs_check_name(const char *name)
+/* By words, as strchr() would take a tenth of a creation */
+static bool eventfs_has_slash(const struct qstr *name)
 {
-	size_t len;
+	const struct word_at_a_time constants = WORD_AT_A_TIME_CONSTANTS;
+	const unsigned char *at = name->name, *end = at + name->len;
+	unsigned long word, zero;
 
-	if (!name || !*name)
-		return -EINVAL;
-	len = strchrnul(name, '/') - name;
-	if (name[len] || name_is_dot_dotdot(name, len))
-		return -EINVAL;
-	return len > NAME_MAX ? -ENAMETOOLONG : len;
+	for (; end - at >= sizeof(word); at += sizeof(word)) {
+		word = get_unaligned((const unsigned long *)at) ^ REPEAT_BYTE('/');
+		if (has_zero(word, &zero, &constants))
+			return true;
+	}
+	while (at < end) {
+		if (*at++ == '/')
+			return true;
+	}
+	return false;
 }
 
-static int eventfs_check(const char *name, const struct eventfs_entry *entries, int size)
+/* Returns 0 with length and hash filled in, -EINVAL or -ENAMETOOLONG. */
+static int eventfs_check_name(struct qstr *qname, const char *name)
+{
+	if (!name || !*name)
+		return -EINVAL;
+	qname->name = name;
+	qname->hash_len = hashlen_string(NULL, name);
+	if (name_is_dot_dotdot(name, qname->len) || eventfs_has_slash(qname))
+		return -EINVAL;
+	return qname->len > NAME_MAX ? -ENAMETOOLONG : 0;
+}
+
+static int eventfs_check(struct qstr *qname, const char *name,
+			 const struct eventfs_entry *entries, int size)
 {
 	if (size < 0 || size > EVENTFS_MAX_ENTRIES || (size && !entries))
 		return -EINVAL;
-	return eventfs_check_name(name);
+	return eventfs_check_name(qname, name);
 }
 
-/* Fill in a zeroed node. On error there is nothing to take back. */
-static int eventfs_init_node(struct eventfs_inode *node, const char *name, int len,
+/* As kstrdup_const() does, with a length that is known */
+static const char *eventfs_copy_name(const struct qstr *name)
+{
+	if (is_kernel_rodata((unsigned long)name->name))
+		return name->name;
+	return kmemdup_nul(name->name, name->len, GFP_KERNEL);
+}
+
+/* Fill in a node. On error there is nothing to take back. */
+static int eventfs_init_node(struct eventfs_inode *node, const struct qstr *name,
 			     const struct eventfs_entry *entries, int size, void *data,
 			     s64 born)
 {
-	node->name = kstrdup_const(name, GFP_KERNEL);
-	if (!node->name)
-		return -ENOMEM;
-	kref_init(&node->ref);
-	node->entries = entries;
-	node->nr_entries = size;
-	node->data = data;
-	node->born = (born + BIT(EVENTFS_BORN_SHIFT) - 1) >> EVENTFS_BORN_SHIFT;
-	node->name_len = len;
-	node->id = tracefs_get_id(1 + size);
-	return 0;
+	*node = (struct eventfs_inode){
+		.entries	= entries,
+		.data		= data,
+		.name		= eventfs_copy_name(name),
+		.born		= (born + BIT(EVENTFS_BORN_SHIFT) - 1) >> EVENTFS_BORN_SHIFT,
+		.name_len	= name->len,
+		.nr_entries	= size,
+		.ref		= KREF_INIT(1),
+		.id		= tracefs_get_id(1 + size),
+	};
+	return node->name ? 0 : -ENOMEM;
 }
 
 /* Make a node that was born then, and publish it. Caller holds the tree's lock. */
@@ -1384,16 +1425,17 @@ static struct eventfs_inode *eventfs_make_dir(const char *name, struct eventfs_i
 					      s64 born)
 {
 	struct eventfs_inode *node;
-	int error, len;
+	struct qstr qname;
+	int error;
 
-	len = eventfs_check(name, entries, size);
-	if (len < 0)
-		return ERR_PTR(len);
+	error = eventfs_check(&qname, name, entries, size);
+	if (error)
+		return ERR_PTR(error);
 
-	node = kmem_cache_zalloc(eventfs_node_cache, GFP_KERNEL);
+	node = kmem_cache_alloc(eventfs_node_cache, GFP_KERNEL);
 	if (!node)
 		return ERR_PTR(-ENOMEM);
-	error = eventfs_init_node(node, name, len, entries, size, data, born);
+	error = eventfs_init_node(node, &qname, entries, size, data, born);
 	if (error) {
 		kmem_cache_free(eventfs_node_cache, node);
 		return ERR_PTR(error);
@@ -1402,12 +1444,33 @@ static struct eventfs_inode *eventfs_make_dir(const char *name, struct eventfs_i
 	node->parent = eventfs_get(parent);
 	error = fill ? eventfs_set_fill(node, fill) : 0;
 	if (!error)
-		error = eventfs_publish(node);
+		error = eventfs_publish(node, &qname);
 	if (error) {
 		/* It was never reachable: no release, and no grace period. */
 		eventfs_free(node);
 		eventfs_put(parent);
 		return ERR_PTR(error);
+	}
+	return node;
+}
+
+/*
+ * Create a directory that is as old as @changed. While the parent is filled, that is no
+ * change of it.
+ */
+static struct eventfs_inode *eventfs_add(struct eventfs_root *root, const char *name,
+					 struct eventfs_inode *parent,
+					 const struct eventfs_entry *entries, int size,
+					 void *data, eventfs_fill fill, s64 changed)
+{
+	struct eventfs_inode *node;
+
+	lockdep_assert_held(&root->lock);
+
+	node = eventfs_make_dir(name, parent, entries, size, data, fill, changed);
+	if (!IS_ERR(node) && eventfs_is_filled(parent)) {
+		eventfs_change(eventfs_extra(parent), changed);
+		eventfs_notify(root, node, FS_CREATE);
 	}
 	return node;
 }
@@ -1433,17 +1496,8 @@ struct eventfs_inode *eventfs_add_lazy_dir(const char *name, struct eventfs_inod
 					   int size, void *data, eventfs_fill fill,
 					   s64 changed)
 {
-	struct eventfs_inode *node;
-
-	lockdep_assert_held(&eventfs_root(parent)->lock);
-
-	changed = max(changed, eventfs_born(parent));
-	node = eventfs_make_dir(name, parent, entries, size, data, fill, changed);
-	if (!IS_ERR(node) && eventfs_is_filled(parent)) {
-		eventfs_change(eventfs_extra(parent), changed);
-		eventfs_notify(node, FS_CREATE);
-	}
-	return node;
+	return eventfs_add(eventfs_root(parent), name, parent, entries, size, data, fill,
+			   max(changed, eventfs_born(parent)));
 }
 
 /**
@@ -1468,7 +1522,7 @@ struct eventfs_inode *eventfs_add_dir(const char *name, struct eventfs_inode *pa
 	s64 now = eventfs_is_filled(parent) ? eventfs_now() :
 		  atomic64_read(&eventfs_extra(parent)->changed);
 
-	return eventfs_add_lazy_dir(name, parent, entries, size, data, NULL, now);
+	return eventfs_add(eventfs_root(parent), name, parent, entries, size, data, NULL, now);
 }
 
 /**
@@ -1481,7 +1535,7 @@ struct eventfs_inode *eventfs_add_dir(const char *name, struct eventfs_inode *pa
  * @data: handed to the callbacks of @entries
  *
  * Once this returns, a lookup of the name finds the directory, which hides the file
- * of an entry of that name as long as it is there.
+ * of an entry of that name as long as it is there. @parent has to be filled.
  *
  * Context: May sleep; takes the tree's lock.
  * Return: the node, or as an error pointer, with nothing changed:
@@ -1497,11 +1551,14 @@ struct eventfs_inode *eventfs_create_dir(const char *name, struct eventfs_inode 
 					 const struct eventfs_entry *entries,
 					 int size, void *data)
 {
+	struct eventfs_root *root;
+
 	if (IS_ERR_OR_NULL(parent))
 		return ERR_PTR(-EINVAL);
 
-	guard(eventfs)(parent);
-	return eventfs_add_dir(name, parent, entries, size, data);
+	root = eventfs_root(parent);
+	guard(mutex)(&root->lock);
+	return eventfs_add(root, name, parent, entries, size, data, NULL, eventfs_now());
 }
 
 /**
@@ -1519,7 +1576,7 @@ void eventfs_defer(struct eventfs_inode *dir)
 	struct inode *inode;
 	bool watched;
 
-	lockdep_assert_held(&eventfs_root(dir)->lock);
+	eventfs_assert_locked(dir);
 
 	if (eventfs_is_filled(dir))
 		return;
@@ -1555,7 +1612,7 @@ void eventfs_unlock(struct eventfs_inode *ei)
 		mutex_unlock(&eventfs_root(ei)->lock);
 }
 
-static struct eventfs_root *eventfs_create_root(const char *name, int len,
+static struct eventfs_root *eventfs_create_root(const struct qstr *name,
 						const struct eventfs_entry *entries,
 						int size, void *data)
 {
@@ -1564,7 +1621,7 @@ static struct eventfs_root *eventfs_create_root(const char *name, int len,
 
 	if (!root)
 		return ERR_PTR(-ENOMEM);
-	error = eventfs_init_node(&root->node, name, len, entries, size, data, eventfs_now());
+	error = eventfs_init_node(&root->node, name, entries, size, data, eventfs_now());
 	if (error) {
 		kfree(root);
 		return ERR_PTR(error);
@@ -1596,17 +1653,18 @@ struct eventfs_inode *eventfs_create_lazy_events_dir(const char *name, struct de
 	struct dentry *dentry;
 	struct inode *inode;
 	struct inode *dir;
-	int error, len;
+	struct qstr qname;
+	int error;
 
 	if (security_locked_down(LOCKDOWN_TRACEFS))
 		return ERR_PTR(-EPERM);
 	if (IS_ERR(parent))
 		return ERR_PTR(-EINVAL);
-	len = eventfs_check(name, entries, size);
-	if (len < 0)
-		return ERR_PTR(len);
+	error = eventfs_check(&qname, name, entries, size);
+	if (error)
+		return ERR_PTR(error);
 
-	root = eventfs_create_root(name, len, entries, size, data);
+	root = eventfs_create_root(&qname, entries, size, data);
 	if (IS_ERR(root))
 		return ERR_CAST(root);
 	error = fill ? eventfs_set_fill(&root->node, fill) : 0;
@@ -1771,7 +1829,7 @@ static void eventfs_remove_tree(struct eventfs_root *root, struct eventfs_inode 
 		eventfs_drain(node);
 		eventfs_drop_cached(node);
 		if (parent)
-			eventfs_notify(node, FS_DELETE);
+			eventfs_notify(root, node, FS_DELETE);
 		if (!last)
 			parent = eventfs_deepest(parent);
 		eventfs_put(node);

@@ -1770,6 +1770,13 @@ static void bad_name_is_refused(struct kunit *test)
 	memset(name, 'a', sizeof(name));
 	name[NAME_MAX + 1] = '\0';
 	ek_expect_bad_name(test, name, -ENAMETOOLONG);
+	/* A slash at any place of a word */
+	name[20] = '\0';
+	for (int i = 0; i < 20; i++) {
+		name[i] = '/';
+		ek_expect_bad_name(test, name, -EINVAL);
+		name[i] = 'a';
+	}
 	KUNIT_EXPECT_EQ(test, ek_list(test, "events", 16, 16)->nr, 2 + EK_NR_FILES);
 }
 
@@ -1787,7 +1794,10 @@ static void unusual_name_is_taken(struct kunit *test)
 	EK_EXPECT_FOUND(test, "events/...");
 	ek_create(test, fixture->events, ".a");
 	EK_EXPECT_FOUND(test, "events/.a");
-	KUNIT_EXPECT_EQ(test, ek_list(test, "events", 16, 16)->nr, 2 + EK_NR_FILES + 3);
+	/* The neighbours of a slash */
+	ek_create(test, fixture->events, "...00000\xaf\xaf\xaf\xaf\xaf\xaf\xaf\xaf\xaf");
+	EK_EXPECT_FOUND(test, "events/...00000\xaf\xaf\xaf\xaf\xaf\xaf\xaf\xaf\xaf");
+	KUNIT_EXPECT_EQ(test, ek_list(test, "events", 16, 16)->nr, 2 + EK_NR_FILES + 4);
 }
 
 /* Fails without: the test for the length in eventfs_lookup(). */
