@@ -1168,7 +1168,7 @@ proctype remover()
 	d_step { change_seq(1) };	/* C: eventfs_unpublish(): write_seqcount_begin(&extra->seq) */
 	index = NONE;	/* C: eventfs_unpublish(): rb_erase(&node->rb, &extra->index) */
 	index = n;
-	pending = EVEN + BUMP;	/* C: eventfs_unpublish(): eventfs_change(extra, eventfs_now()) */
+	pending = EVEN + BUMP;	/* C: eventfs_unpublish(): eventfs_change(extra, now) */
 	d_step { !pending -> locked = 0; n = NONE; at = CLOSED };
 #endif
 #ifdef TREE
@@ -1189,7 +1189,7 @@ proctype remover()
 		at = (v == DIR -> DRAIN : UNPUBLISH)
 	   }
 
-	/* C: eventfs_remove_tree(): eventfs_unpublish(node) */
+	/* C: eventfs_remove_tree(): eventfs_unpublish(node, now) */
 	:: d_step { at == UNPUBLISH -> reached(UNPUBLISH);
 		change_seq(1);	/* C: eventfs_unpublish(): write_seqcount_begin(&extra->seq) */
 		at = ERASE
@@ -1226,8 +1226,8 @@ proctype remover()
 #ifdef NO_DRAIN
 		at = DROP
 #else
-		/* Relaxed: does not wait for what was issued */
-		node[v].activity = node[v].activity + DEAD	/* C: eventfs_drain(): atomic_add(EVENTFS_DEAD_BIAS, &node->active) */
+		/* As if relaxed: does not wait for what was issued */
+		node[v].activity = node[v].activity + DEAD	/* C: eventfs_drain(): atomic_add_return(EVENTFS_DEAD_BIAS, &node->active) */
 #endif
 	   }
 	/* C: eventfs_drain(): wait_var_event(&node->active, atomic_read_acquire(&node->active) == EVENTFS_DEAD_BIAS) */

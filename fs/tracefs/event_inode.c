@@ -272,10 +272,9 @@ static void eventfs_free_rcu(struct rcu_head *rcu)
 static void eventfs_last_put(struct kref *ref)
 {
 	struct eventfs_inode *node = container_of(ref, struct eventfs_inode, ref);
+	const struct eventfs_entry *entry = node->entries;
 
-	for (unsigned int i = 0; i < node->nr_entries; i++) {
-		const struct eventfs_entry *entry = &node->entries[i];
-
+	for (unsigned int nr = node->nr_entries; nr; nr--, entry++) {
 		if (entry->release)
 			entry->release(entry->name, node->data);
 	}
@@ -328,10 +327,10 @@ static void eventfs_put_active(struct eventfs_inode *node)
 static void eventfs_drain(struct eventfs_inode *node)
 {
 	rwsem_acquire(&eventfs_active_map, 0, 0, _RET_IP_);
-	atomic_add(EVENTFS_DEAD_BIAS, &node->active);
-	/* Pairs with the decrement: what the active did happened before. */
-	wait_var_event(&node->active,
-		       atomic_read_acquire(&node->active) == EVENTFS_DEAD_BIAS);
+	/* Both pair with the decrement: what the active did happened before. */
+	if (atomic_add_return(EVENTFS_DEAD_BIAS, &node->active) != EVENTFS_DEAD_BIAS)
+		wait_var_event(&node->active,
+			       atomic_read_acquire(&node->active) == EVENTFS_DEAD_BIAS);
 	rwsem_release(&eventfs_active_map, _RET_IP_);
 }
 
@@ -641,7 +640,7 @@ static int eventfs_publish(struct eventfs_inode *node, const struct qstr *name)
 }
 
 /* Take a node out of its parent's index. Caller holds the tree's lock. */
-static void eventfs_unpublish(struct eventfs_inode *node)
+static void eventfs_unpublish(struct eventfs_inode *node, s64 now)
 {
 	struct eventfs_extra *extra = eventfs_extra(node->parent);
 
@@ -652,7 +651,7 @@ static void eventfs_unpublish(struct eventfs_inode *node)
 		rb_erase(&node->rb, &extra->index);
 		write_seqcount_end(&extra->seq);
 	}
-	eventfs_change(extra, eventfs_now());
+	eventfs_change(extra, now);
 }
 
 /*
@@ -1814,18 +1813,19 @@ static struct eventfs_inode *eventfs_deepest(struct eventfs_inode *node)
 static void eventfs_remove_tree(struct eventfs_root *root, struct eventfs_inode *top)
 {
 	struct eventfs_inode *node, *parent;
+	const s64 now = eventfs_now();
 	bool last;
 
 	lockdep_assert_held(&root->lock);
 
 	if (top->parent)
-		eventfs_unpublish(top);
+		eventfs_unpublish(top, now);
 	node = eventfs_deepest(top);
 	do {
 		last = node == top;
 		parent = node->parent;
 		if (!last)
-			eventfs_unpublish(node);
+			eventfs_unpublish(node, now);
 		eventfs_drain(node);
 		eventfs_drop_cached(node);
 		if (parent)
