@@ -450,7 +450,7 @@ inline eventfs_dir_inode(n)
 	if
 #ifndef NO_INODE_REF
 	:: node[n].inode == 0 ->
-		eventfs_get(n)	/* C: eventfs_set_inode(): ti->node = eventfs_get(key->node) */
+		eventfs_get(n)	/* C: eventfs_iget(): ti->node = eventfs_get(node) */
 #endif
 	:: else
 	fi;

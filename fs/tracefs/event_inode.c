@@ -885,26 +885,30 @@ static int eventfs_is_inode(struct inode *inode, void *data)
 	return ti->node == key->node && ti->slot == key->slot;
 }
 
-static int eventfs_set_inode(struct inode *inode, void *data)
-{
-	struct tracefs_inode *ti = get_tracefs(inode);
-	const struct eventfs_key *key = data;
-
-	inode->i_ino = tracefs_ino(key->node->id, key->slot);
-	ti->node = eventfs_get(key->node);
-	ti->flags = TRACEFS_EVENT;
-	ti->slot = key->slot;
-	return 0;
-}
-
-/* A new inode is locked, with I_NEW. */
+/*
+ * A new inode is locked, with I_NEW. There rarely is one, so it is not searched for
+ * before it is made: iget5_locked() would search twice.
+ */
 static struct inode *eventfs_iget(struct super_block *sb, struct eventfs_inode *node,
 				  unsigned int slot)
 {
 	struct eventfs_key key = { node, slot };
+	struct inode *new = new_inode(sb);
+	struct tracefs_inode *ti;
+	struct inode *inode;
 
-	return iget5_locked_rcu(sb, tracefs_ino(node->id, slot), eventfs_is_inode,
-				eventfs_set_inode, &key);
+	if (!new)
+		return NULL;
+
+	ti = get_tracefs(new);
+	new->i_ino = tracefs_ino(node->id, slot);
+	ti->node = eventfs_get(node);
+	ti->flags = TRACEFS_EVENT;
+	ti->slot = slot;
+	inode = inode_insert5(new, new->i_ino, eventfs_is_inode, NULL, &key);
+	if (unlikely(inode != new))
+		iput(new);
+	return inode;
 }
 
 static struct inode *eventfs_dir_inode(struct eventfs_inode *node, const struct inode *dir)
