@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# The main job of eventfs, shown on the booted kernel as a narrated transcript.
-# Runs in the guest, as root; exits non-zero if a step did not do what it should.
+# Shows what eventfs does, as a transcript with comments. Runs in the guest, as root;
+# exits non-zero if a step fails.
 # shellcheck disable=SC2016 # quoted commands are for run and check to expand
 set -u
 
@@ -24,7 +24,7 @@ run()
 	sh -c "$*" 2>&1
 }
 
-# Check a condition that a step must have led to.
+# Check what a step must have achieved.
 check()
 {
 	if sh -c "$2"; then
@@ -36,7 +36,7 @@ check()
 	fi
 }
 
-# Objects of a slab cache, after giving back what only waits for a grace period
+# Objects of a slab cache, without those that only wait for a grace period
 objects()
 {
 	sleep 0.3
@@ -51,7 +51,7 @@ show_slab()
 	run "grep -E '^(# name|eventfs_inode|tracefs_inode_cache) ' /proc/slabinfo | cut -c1-66"
 }
 
-say "Linux $(uname -r): mount tracefs and look around."
+say "Linux $(uname -r). Mount tracefs and list it."
 cd / || exit 1
 while mountpoint -q $TRACING; do umount $TRACING || exit 1; done
 run "mount -t tracefs nodev $TRACING"
@@ -63,37 +63,37 @@ check 'events are there' '[ "$(ls events | wc -l)" -gt 20 ]'
 check 'd_ino is st_ino' \
 	'[ "$(ls -if events/sched | sed -n "s/^ *\([0-9]*\) sched_switch$/\1/p")" = "$(stat -c %i events/sched/sched_switch)" ]'
 
-say 'A name that is looked up before it exists: the miss is cached ...'
+say 'Look up a name that does not exist, a thousand times. The miss is cached.'
 echo eventfs_lookup > set_ftrace_filter
 echo 1 > function_profile_enabled
 run 'for i in $(seq 1000); do [ -e events/kprobes ] && echo found; done'
 echo 0 > function_profile_enabled
 run "awk '/eventfs_lookup/ { print \$1, \$2, \"times\" }' trace_stat/function*"
 awk '/eventfs_lookup/ { n += $2 } END { exit n > 2 }' trace_stat/function*
-check 'a thousand looks cost one lookup' "[ $? = 0 ]"
+check 'eventfs was asked once' "[ $? = 0 ]"
 echo > set_ftrace_filter
 
-say '... and does not hide the event once it is there.'
+say 'Create an event with that name. The cached miss does not hide it.'
 run 'echo "p:demo vfs_statx" > kprobe_events'
 check 'it is found at once' '[ -d events/kprobes/demo ]'
 run 'ls events/kprobes/demo'
 run 'cat events/kprobes/demo/id events/kprobes/demo/enable'
 
-say 'Deleted: gone at once. Created again: there at once.'
+say 'Remove it and create it again. Both take effect at once.'
 run 'echo "-:demo" >> kprobe_events; ls -d events/kprobes/demo'
 check 'it is gone' '[ ! -e events/kprobes/demo ] && [ ! -e events/kprobes ]'
 run 'echo "p:demo vfs_statx" > kprobe_events; ls -d events/kprobes/demo'
 check 'it is back' '[ -d events/kprobes/demo ]'
 
-say 'A file that is open stays valid while its event goes, and tells so.'
+say 'Remove an event while a file of it is open.'
 exec 3< events/kprobes/demo/format
 run 'echo > kprobe_events; ls -l /proc/self/fd/3 | sed "s/.*-> //"'
-check 'its name is marked as deleted' 'readlink /proc/self/fd/3 | grep -q "(deleted)$"'
+check 'the path of the file is marked as deleted' 'readlink /proc/self/fd/3 | grep -q "(deleted)$"'
 run 'cat <&3'
-check 'reading it fails cleanly' '! cat <&3 > /dev/null 2>&1'
+check 'reading it fails' '! cat <&3 > /dev/null 2>&1'
 exec 3<&-
 
-say 'A first lookup, as the function graph tracer sees it: no lock of eventfs.'
+say 'Trace a lookup with the function graph tracer. It takes no lock of eventfs.'
 ls events/sched > /dev/null	# its events get their directories now, under a lock
 echo 2 > /proc/sys/vm/drop_caches
 # Not all functions: QEMU before 8.2 may run code that was just patched as it
@@ -114,7 +114,7 @@ run "grep -v '^#' $tmp/graph | grep -n '' | sed -n 's/^[0-9]*:.*|  //p' | head -
 check 'lookups were traced' "grep -q 'eventfs_lookup' $tmp/graph"
 check 'none of them took a mutex' "! grep -q 'mutex_lock' $tmp/graph"
 
-say 'Directory positions belong to entries: they survive the removal of others.'
+say 'Remember directory positions, then remove other entries. The positions stay valid.'
 run 'for i in $(seq 20); do echo "p:pos$i vfs_statx"; done > kprobe_events'
 cat > "$tmp/seek.pl" <<'EOF'
 use strict;
@@ -136,20 +136,20 @@ for my $i (11 .. 20) {
 	seekdir($dir, $pos{"pos$i"});
 	$good++ if readdir($dir) eq "pos$i";
 }
-print "after removing 10 of 20 events: $good of 10 positions lead to their entry\n";
+print "after removing 10 of 20 events: $good of 10 positions still lead to their entry\n";
 exit($good != 10);
 EOF
 run "perl $tmp/seek.pl"
-check 'every position held' "[ $? = 0 ]"
+check 'every position is valid' "[ $? = 0 ]"
 echo > kprobe_events
 
-say 'An instance has its own events, and takes them along when it goes.'
+say 'Create an instance, which has its own events, and remove it.'
 run 'mkdir instances/demo; ls instances/demo/events | head -n 3'
 check 'its events work' 'cat instances/demo/events/sched/sched_switch/format > /dev/null'
 run 'rmdir instances/demo; ls instances'
 check 'it is gone' '[ ! -e instances/demo ]'
 
-say 'Removal is eager: nothing waits for memory to run short.'
+say 'Look up 200 events and remove them. The caches keep nothing of them.'
 objects tracefs_inode_cache > "$tmp/before"
 show_slab
 run 'for i in $(seq 200); do echo "p:slab$i vfs_statx"; done > kprobe_events'
@@ -159,8 +159,8 @@ show_slab
 run 'echo > kprobe_events'
 show_slab
 objects tracefs_inode_cache > "$tmp/after"
-check 'looking at the events made inodes' "[ \$(cat $tmp/during) -ge \$((\$(cat $tmp/before) + 400)) ]"
-check 'none of them is left' "[ \$(cat $tmp/after) -le \$((\$(cat $tmp/before) + 2)) ]"
+check 'the lookups created inodes' "[ \$(cat $tmp/during) -ge \$((\$(cat $tmp/before) + 400)) ]"
+check 'none of these inodes is left' "[ \$(cat $tmp/after) -le \$((\$(cat $tmp/before) + 2)) ]"
 
 if [ $failed = 0 ]; then
 	say "All $passed steps passed."

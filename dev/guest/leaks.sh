@@ -1,9 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Runs the given command, in the guest, on a kernel with kmemleak; then fails
-# if any object is left that nothing refers to. Objects that the kernel lost
-# while it booted count as well.
+# Runs a command in the guest, on a kernel with kmemleak, then fails if memory has
+# leaked. Memory that the kernel leaked while it booted counts as well.
 set -u
 
 leaks=/sys/kernel/debug/kmemleak
@@ -20,7 +19,7 @@ done
 found=$(cat "$leaks")
 if [ -n "$found" ]; then
 	echo "$found" | tee /dev/console >&2
-	echo "kmemleak: something is left that nothing refers to" >&2
+	echo "kmemleak: memory has leaked, see above" >&2
 	exit 1
 fi
 exit "$status"

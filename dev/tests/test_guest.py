@@ -14,6 +14,7 @@ from unittest import mock
 
 import common
 import guest
+import picture
 from tools import GUEST, TOOLS, ToolsTest
 
 
@@ -132,11 +133,15 @@ class Guests(ToolsTest):
         done = subprocess.run(["bash", "--rcfile", GUEST / "bashrc", "-i"], text=True,
                               input="history\nexit\n", capture_output=True, check=False,
                               env={**self.env, "HOME": str(self.top)})
-        named, had = done.stdout.split("To try", 1)[1].split("\n\n", 1)
+        named, had = done.stdout.split("Commands to try", 1)[1].split("\n\n", 1)
         named = [line.strip() for line in named.splitlines()[1:] if line.startswith("  ")]
         had = [re.sub(r"^ *[0-9]+ +", "", line) for line in had.splitlines()]
         self.assertGreater(len(named), 3)
         self.assertEqual(had[:-1], named[::-1])
+
+    def test_picture_has_no_wrapped_command(self):
+        for command in picture.SESSION:
+            self.assertLess(len(f"eventfs /sys/kernel/tracing # {command}"), picture.COLUMNS)
 
     def test_guest_goes_with_its_tool(self):
         """Killed without a chance to clean up: QEMU ends as well."""
