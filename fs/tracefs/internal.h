@@ -32,7 +32,7 @@ struct eventfs_inode;
  * eight times as soon, for all programs.
  */
 #define TRACEFS_BLOCK_SHIFT	3
-#define TRACEFS_BLOCK_SIZE	(1U << TRACEFS_BLOCK_SHIFT)
+#define TRACEFS_BLOCK_SIZE	BIT(TRACEFS_BLOCK_SHIFT)
 
 /* The number of an object, or of one of its files, as i_ino has it */
 static inline u64 tracefs_ino(u32 id, unsigned int slot)

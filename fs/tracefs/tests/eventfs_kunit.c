@@ -2158,7 +2158,8 @@ static void numbers_go_on(struct kunit *test)
 	scan = ek_list(test, "events/sys", 16, 16);
 	ino = ek_stat(test, "events/sys/last").ino;
 	KUNIT_EXPECT_EQ(test, scan->names[ek_index(test, scan, "last")].ino, ino);
-	KUNIT_EXPECT_EQ(test, ino, (typeof_member(struct inode, i_ino))U32_MAX * TRACEFS_BLOCK_SIZE);
+	KUNIT_EXPECT_EQ(test, ino,
+			(typeof_member(struct inode, i_ino))U32_MAX * TRACEFS_BLOCK_SIZE);
 	KUNIT_EXPECT_GE(test, ek_stat(test, "events/sys/first").ino, TRACEFS_BLOCK_SIZE);
 }
 

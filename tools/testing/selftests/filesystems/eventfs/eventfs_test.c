@@ -805,19 +805,6 @@ static void run_rename(struct worker *worker)
 	}
 }
 
-/* The filter of a group creates what an instance has of its events. */
-static void run_filter(struct worker *worker)
-{
-	static const char path[] = INSTANCES "/" PREFIX "_race/events/" PREFIX "/filter";
-	int error;
-
-	while (!stopped(worker->race)) {
-		error = write_text(path, "common_pid != 0");
-		if (error && error != ENOENT && error != ENODEV)
-			fail(worker->race, "writing to %s: %s", path, strerror(error));
-	}
-}
-
 /*
  * Running a race
  */
@@ -952,7 +939,6 @@ TEST_F_TIMEOUT(eventfs, instances_come_and_go, TEST_SECONDS)
 	race_add(&race, JUDGE, "look 2", run_look, instance_slot);
 	race_add(&race, OTHER, "stand", run_stand, event_slots);
 	race_add(&race, OTHER, "rename", run_rename, instance_slot);
-	race_add(&race, OTHER, "filter", run_filter, instance_slot);
 	ASSERT_STREQ("", race_run(&race));
 }
 
