@@ -1,8 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""Record a session in the shell that "make run" ends with, and make the picture of it
-that README shows. The guest, its answers and what the terminal shows are real; only the
-one who types is not."""
+"""Record a session in the guest's shell as the picture that README shows. The guest and
+its output are real; only the typing is done by a program."""
 
 import fcntl
 import json
@@ -22,17 +21,19 @@ from common import BUILD, REPO, Failure, Parser, main, need, run, write_file
 
 PICTURE = REPO / "dev/terminal.svg"
 LICENCE = b"<!-- SPDX-License-Identifier: GPL-2.0-only -->\n"
-COLUMNS, LINES = 80, 25
+COLUMNS, LINES = 88, 19
 SESSION = (
     "cd /sys/kernel/tracing",
     "echo 'p:mine vfs_statx' >> kprobe_events",
-    "ls -l events/kprobes/mine",
-    "echo 1 > events/eventfs/enable",
+    "ls events/kprobes/mine",
+    "echo eventfs_lookup > set_ftrace_filter",
+    "echo 1 > function_profile_enabled",
     "cat events/kprobes/none",
-    "cat events/kprobes/none",
+    "for i in {1..1000}; do [ -e events/kprobes/none ]; done",
+    "awk '/eventfs/ { print $1, $2, \"call\" }' trace_stat/*",
+    "exec 3< events/kprobes/mine/format",
     "echo '-:mine' >> kprobe_events",
-    "echo 0 > events/eventfs/enable",
-    "grep -o 'eventfs_.*' trace",
+    "cat <&3",
     "ls events/kprobes",
 )
 # The end of the shell's prompt, see dev/guest/bashrc
@@ -59,7 +60,7 @@ class Terminal:
         text = b""
         while not text.endswith(PROMPT):
             if not select.select([self.fd], [], [], PATIENCE)[0]:
-                raise Failure(f"the guest said nothing for {PATIENCE} s after {text[-200:]}")
+                raise Failure(f"the guest printed nothing for {PATIENCE} s after {text[-200:]}")
             try:
                 data = os.read(self.fd, 65536)
             except OSError:
@@ -98,7 +99,7 @@ def command_line():
     parser = Parser(__doc__)
     kernel_build.add_arguments(parser, choose=False)
     parser.add_argument("--output", type=Path, default=PICTURE, metavar="FILE",
-                        help="where to write it (default dev/terminal.svg)")
+                        help="file to write (default dev/terminal.svg)")
     args = parser.parse_args()
     source = f"--ksrc={args.ksrc}" if args.ksrc else f"--base={args.base}"
     need({"termtosvg": "termtosvg"})
