@@ -240,9 +240,8 @@ def need(programs):
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL,
              "stderr": subprocess.DEVNULL, "env": env, "check": False}
-    # The lists of a fresh machine are empty or old: bring them up to date
-    # when the first try does not find a package.
-    # Somebody else may be installing something just now.
+    # Another program may be installing packages now. If a package is not found, the
+    # package lists may be empty or old, so update them and try again.
     words = [*command.split(), "-o", "DPkg::Lock::Timeout=600"]
     if subprocess.run(words, **quiet).returncode:
         subprocess.run(["apt-get", "update"], **quiet)

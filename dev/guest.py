@@ -62,8 +62,8 @@ RACES_OF_OTHERS = {
     # Two lookups in one directory: start_dir_add() reads i_dir_seq without a mark,
     # before the cmpxchg() that tells whether it was read well.
     "__d_add / __d_add",
-    # Who waits for a lookup asks d_flags if it goes on, under d_lock, which v6.12's
-    # d_set_d_op() does not take in that lookup.
+    # A task that waits for a lookup reads d_flags under d_lock. d_set_d_op() of v6.12
+    # changes d_flags in that lookup without this lock.
     "d_alloc_parallel / d_set_d_op",
     # A lockref, whose count is changed with its lock or by a marked cmpxchg
     "lockref_get / lockref_get",
@@ -73,7 +73,7 @@ RACES_OF_OTHERS = {
 
 
 def add_arguments(parser):
-    """The switches of the machine; who has them boots it."""
+    """The switches of the machine, for tools that boot one."""
     check_paths()
     cpus = parser.add_mutually_exclusive_group()
     cpus.add_argument("--smp", metavar="N", help="number of virtual CPUs (default 2)",
@@ -120,9 +120,9 @@ class Machine:
         return self.accel == "kvm" or self.accel == "auto" and kvm_works(image)
 
     def clock(self, image):
-        """What the guest's kernel is told of its clock. Under TCG it is the
-        host's TSC, or the count of instructions, and the only one that is finer
-        than a tick; measured on a busy host its rate is often not found."""
+        """Kernel parameters for the clock. Under TCG this is the host's TSC, or the
+        count of instructions, and the only clock finer than a tick. The kernel often
+        fails to measure its rate on a busy host."""
         khz = 1000000 if self.icount else host_tsc_khz()
         if self.kvm(image) or not khz:
             return []
@@ -281,7 +281,7 @@ class Guest:
         # The kernel's log goes to a file, whose name may hold commas.
         log = str(self.log).replace(",", ",,")
         append = ["console=ttyS0", "earlyprintk=serial,ttyS0,115200", "panic=-1",
-                  # What goes on after an oops tells nothing, or hangs.
+                  # After an oops the results mean nothing, and the guest may hang.
                   "oops=panic",
                   # On a busy host the timer may be too slow for this test of it, which
                   # ends in a panic.
@@ -474,7 +474,7 @@ def command_line():
     if args.gdb:
         if args.config not in ("release", "gdb"):
             raise Failure("make debug uses its own configuration: leave out CONFIG and DEBUG", 2)
-        # Who stops at each line has time.
+        # A debugger may stop the guest for any time.
         args.config, machine.timeout = "gdb", math.inf
     if args.image:
         image = Path(args.image)

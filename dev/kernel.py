@@ -41,9 +41,9 @@ FRAGMENTS = {
 # Those that one cannot ask for by name: their tools build them.
 OF_TOOLS = ("bench", "check", "series", "deb")
 KERNELS = ("eventfs", "stock")
-# Lines added to the Makefile of fs/tracefs: who counts there counts nothing else; and
-# call traces are to name lines of ours in kernels without debugging information, which
-# would take longer to build.
+# Lines added to the Makefile of fs/tracefs. KCOV and gcov count only there. Line numbers
+# let call traces name source lines, in kernels without other debugging information,
+# which would take longer to build.
 MAKEFILE = "fs/tracefs/Makefile"
 WITH_SYMBOLS = ("clients", "gdb")
 LINE_NUMBERS = "ccflags-y += -g1\n"
@@ -232,7 +232,7 @@ class Kernel:
                        + " ".join(lost))
             if self.source.fixed:
                 raise Failure(message)
-            # A version that no base stands for may lack some.
+            # A tree of the user's may be a version that lacks some options.
             say(f"warning: {message}")
 
     def copy_image(self, to):
@@ -301,8 +301,8 @@ def our_files(source):
 
 
 def maintainers_entry(files, pristine):
-    """The title and the lines of our entry: under the name of who works here, with
-    those of its lines F: of which there is something in the tree."""
+    """The title and the lines of our entry, with the git user as maintainer, and
+    without lines F: whose files do not exist in the tree."""
     entry = (REPO / "edits" / MAINTAINERS).read_text(encoding="utf-8").split("\n\n", 1)[1]
     title, *lines = entry.rstrip("\n").split("\n")
     name, email = identity()

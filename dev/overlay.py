@@ -91,7 +91,8 @@ def digest_of(content):
 
 
 def changed_file(source, laid, files):
-    """One that somebody changed, if that can be seen, or None."""
+    """A file that the user changed, or None. Without git or a record, changes cannot
+    be seen."""
     if laid:
         return next((name for name, digest in laid.items()
                      if not (source.path / name).is_file() or

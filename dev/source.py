@@ -262,7 +262,7 @@ def offered(package, options):
 
 
 def download(package, offer, options, src):
-    """Fetches the package, unless it was before: a link named for it tells."""
+    """Fetches the package, unless a link shows that it was fetched before."""
     _, deb, digest = offer
     version = deb.split("_")[1].replace("%3a", ":").replace("%7e", "~")
     link = src / f".deb-{digest.split(':')[-1][:32]}"

@@ -27,7 +27,7 @@ STEPS = REPO / "series"
 COVER = STEPS / "cover.txt"
 FIGURES = REPO / "bench/v6.12.txt"
 CHANGES = REPO / "Documentation/filesystems/eventfs.rst", "What differs from earlier kernels"
-# What stands for itself at the top level of a file.
+# A comment at the top level of a file that is the title of a section
 SECTION = re.compile(r"^/\*\n \* ([A-Z][^\n]*)\n \*/\n\n", re.MULTILINE)
 
 
@@ -79,7 +79,7 @@ class Text:
 
 
 def definitions(text):
-    """(start, end, code) of what stands at the top level, with the comment above it
+    """(start, end, code) of each definition at the top level, with the comment above it
     and the empty line below."""
     start, deep = 0, False
     position = 0
@@ -340,7 +340,7 @@ class Git:
 
 
 def copies_for(patch, source, entry, who):
-    """Whom get_maintainer.pl names for a patch, but for who sends it."""
+    """The addresses that get_maintainer.pl names for a patch, without the sender's."""
     out = run(["perl", "scripts/get_maintainer.pl", "--no-git", "--no-git-fallback",
                "--no-rolestats", f"--mpath={entry}", patch],
               "scripts/get_maintainer.pl", cwd=source.path)

@@ -85,7 +85,7 @@ shell() {
 	# The kernel makes the size 0x0 just after the first open: this one stays open.
 	exec 4<>/dev/hvc0
 	sleep 0.2
-	# The host tells the size now, and when it changes.
+	# The host sends the size now, and again when it changes.
 	read -r rows cols <&3
 	stty rows "$rows" cols "$cols" <&4
 	while read -r rows cols; do

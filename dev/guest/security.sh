@@ -83,7 +83,7 @@ objects() # slab cache
 	awk -v cache="$1" '$1 == cache { print $2 }' /proc/slabinfo
 }
 
-# Memory comes back after a grace period, whose end nobody tells a shell.
+# Memory is freed after a grace period, and a shell cannot wait for one.
 settles() # slab cache, limit
 {
 	for _ in $(seq 100); do
@@ -156,7 +156,7 @@ late()
 	check 'what failed left no node' settles eventfs_inode "$nodes"
 	check 'and no inode' settles tracefs_inode_cache "$inodes"
 
-	# Who had the file open may remove what is there.
+	# A process that opened the file before may remove existing events.
 	check 'the event goes' tell '-:kprobes/old'
 	check 'it is gone' is_gone events/kprobes/old events/kprobes
 	check 'in the instance too' is_gone instances/old/events/kprobes

@@ -10,7 +10,7 @@ from tools import ToolsTest
 
 
 class OnBoard(ToolsTest):
-    """fleet/kselftest.sh, with programs of a board that say what they are told to."""
+    """fleet/kselftest.sh, with programs of a board that print a given text."""
 
     def setUp(self):
         super().setUp()

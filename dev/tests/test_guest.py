@@ -107,7 +107,7 @@ class Guests(ToolsTest):
             self.boot("log.truncate(0)")
 
     def test_size_of_the_terminal(self):
-        """The guest is told at the beginning, and when it changes."""
+        """The guest receives it at the beginning, and when it changes."""
         ours, theirs = socket.socketpair()
         theirs.settimeout(5)
         with ours, theirs, contextlib.ExitStack() as stack:

@@ -180,7 +180,7 @@ class Switches(ToolsTest):
             self.assertEqual(common.cache(), Path(home, ".cache/eventfs"))
 
     def test_checkout_that_no_guest_can_see(self):
-        """Who boots says so at once."""
+        """Each tool that boots a guest says so at once."""
         copy = self.top / "a b"
         for name in ("dev", "bases", "bench", "clients", "harden", "series"):
             shutil.copytree(common.REPO / name, copy / name)
