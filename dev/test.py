@@ -177,13 +177,15 @@ class SideBySide:
     """Suites that run in processes of their own, so many at a time."""
 
     def __init__(self, suites, lanes):
-        self.waiting = list(suites.items())
+        self.before = read_times()
+        # The longest first, or it would be the last to run, alone
+        self.waiting = sorted(suites.items(), reverse=True,
+                              key=lambda suite: self.before.get(suite[0], math.inf))
         self.lanes = lanes
         self.running = {}
         self.found = {name: [] for name in suites}
         # What each does now; when it began; seconds that each took, now and before
         self.doing, self.began, self.took = {}, {}, {}
-        self.before = read_times()
         progress_line.start()
 
     def start(self):

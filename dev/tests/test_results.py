@@ -136,7 +136,7 @@ not ok 2 race.a.two
             while len(beside.doing) < 2:
                 beside.receive()
             show.assert_called_with("0 of 3 suites, about 10 minutes left; "
-                                    "one (guest x), two (guest x)")
+                                    "one (guest x), three (guest x)")
             common.write_file(self.top / "go", b"")
             while beside.running:
                 beside.receive()
