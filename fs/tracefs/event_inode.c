@@ -205,12 +205,14 @@ struct eventfs_inode {
  * @lock: held to create and remove in this tree
  * @dentry: the persistent dentry of the directory
  * @misses: how many there are, EVENTFS_MAX_MISSES at most
+ * @mode: permission bits of the directories
  */
 struct eventfs_root {
 	struct eventfs_inode node;
 	struct mutex lock;	/* serialises creation and removal */
 	struct dentry *dentry;
 	atomic_t misses;
+	umode_t mode;
 };
 
 static struct kmem_cache *eventfs_node_cache __ro_after_init;
@@ -922,7 +924,7 @@ static struct inode *eventfs_dir_inode(struct eventfs_inode *node, const struct 
 	inode->i_fop = &eventfs_dir_operations;
 	inode->i_opflags |= IOP_FASTPERM_MAY_EXEC;
 	cache_no_acl(inode);	/* or the flag has no effect */
-	eventfs_init_inode(inode, dir, S_IFDIR | 0755);
+	eventfs_init_inode(inode, dir, S_IFDIR | eventfs_root(node)->mode);
 	unlock_new_inode(inode);
 	return inode;
 }
@@ -1261,6 +1263,21 @@ static const struct inode_operations eventfs_file_inode_operations = {
 	.getattr	= tracefs_getattr,
 	.setattr	= tracefs_setattr,
 };
+
+/**
+ * eventfs_dir_data - the data of the directory that a file is in
+ * @inode: any inode
+ *
+ * Valid as long as @inode, as its directory's release has not run. It may be more
+ * than i_private says, which the callback chose.
+ *
+ * Context: Any.
+ * Return: what the directory was created with; NULL if @inode is no file of eventfs.
+ */
+void *eventfs_dir_data(const struct inode *inode)
+{
+	return inode->i_op == &eventfs_file_inode_operations ? get_tracefs(inode)->node->data : NULL;
+}
 
 /*
  * Notification
@@ -1637,6 +1654,7 @@ static struct eventfs_root *eventfs_create_root(const struct qstr *name,
  * eventfs_create_lazy_events_dir - create an "events" directory that is filled later
  * @name: its name
  * @parent: static directory to create it in, NULL for the mount's root
+ * @mode: permission bits of this directory, and of all that are created below
  * @entries: its files, as for eventfs_create_dir()
  * @size: length of @entries, 0..255
  * @data: handed to @fill and to the callbacks of @entries
@@ -1649,6 +1667,7 @@ static struct eventfs_root *eventfs_create_root(const struct qstr *name,
  * eventfs_create_dir() does; -ENAMETOOLONG, -ENOMEM.
  */
 struct eventfs_inode *eventfs_create_lazy_events_dir(const char *name, struct dentry *parent,
+						     umode_t mode,
 						     const struct eventfs_entry *entries,
 						     int size, void *data, eventfs_fill fill)
 {
@@ -1670,6 +1689,7 @@ struct eventfs_inode *eventfs_create_lazy_events_dir(const char *name, struct de
 	root = eventfs_create_root(&qname, entries, size, data);
 	if (IS_ERR(root))
 		return ERR_CAST(root);
+	root->mode = mode;
 	error = fill ? eventfs_set_fill(&root->node, fill) : 0;
 	if (error)
 		goto err_root;
@@ -1714,7 +1734,7 @@ struct eventfs_inode *eventfs_create_events_dir(const char *name, struct dentry 
 						const struct eventfs_entry *entries,
 						int size, void *data)
 {
-	return eventfs_create_lazy_events_dir(name, parent, entries, size, data, NULL);
+	return eventfs_create_lazy_events_dir(name, parent, 0755, entries, size, data, NULL);
 }
 
 /*

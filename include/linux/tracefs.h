@@ -112,6 +112,7 @@ struct eventfs_inode *eventfs_create_dir(const char *name, struct eventfs_inode 
 typedef int (*eventfs_fill)(struct eventfs_inode *dir, void *data);
 
 struct eventfs_inode *eventfs_create_lazy_events_dir(const char *name, struct dentry *parent,
+						     umode_t mode,
 						     const struct eventfs_entry *entries,
 						     int size, void *data, eventfs_fill fill);
 struct eventfs_inode *eventfs_add_lazy_dir(const char *name, struct eventfs_inode *parent,
@@ -125,6 +126,7 @@ bool eventfs_is_filled(const struct eventfs_inode *dir);
 int eventfs_fill_dir(struct eventfs_inode *dir);
 void eventfs_defer(struct eventfs_inode *dir);
 s64 eventfs_now(void);
+void *eventfs_dir_data(const struct inode *inode);
 
 void eventfs_lock(struct eventfs_inode *ei);
 void eventfs_unlock(struct eventfs_inode *ei);

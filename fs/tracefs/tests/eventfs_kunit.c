@@ -4260,7 +4260,7 @@ static void events_directory_may_be_lazy(struct kunit *test)
 
 	ek_remove_events(test, fixture->events);
 	KUNIT_ASSERT_EQ(test, ek_adopt(root, eventfs_create_lazy_events_dir("events",
-									    fixture->top,
+									    fixture->top, 0750,
 									    ek_entries,
 									    EK_NR_FILES, root,
 									    ek_fill)), 0);
@@ -4272,6 +4272,8 @@ static void events_directory_may_be_lazy(struct kunit *test)
 	after = ek_stat(test, "events");
 	KUNIT_EXPECT_GT(test, timespec64_compare(&after.mtime, &before.mtime), 0);
 	KUNIT_EXPECT_EQ(test, root->fills, 0);
+	KUNIT_EXPECT_EQ(test, after.mode, S_IFDIR | 0750);
+	KUNIT_EXPECT_EQ(test, ek_stat(test, "events/two").mode, S_IFDIR | 0750);
 	EK_EXPECT_FOUND(test, "events/two/format");
 	KUNIT_EXPECT_EQ(test, root->fills, 1);
 	KUNIT_EXPECT_EQ(test, ek_list(test, "events", 16, 16)->nr, 2 + EK_NR_FILES + 2);
