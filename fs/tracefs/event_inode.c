@@ -1276,7 +1276,9 @@ static const struct inode_operations eventfs_file_inode_operations = {
  */
 void *eventfs_dir_data(const struct inode *inode)
 {
-	return inode->i_op == &eventfs_file_inode_operations ? get_tracefs(inode)->node->data : NULL;
+	if (inode->i_op != &eventfs_file_inode_operations)
+		return NULL;
+	return get_tracefs(inode)->node->data;
 }
 
 /*
