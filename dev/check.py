@@ -80,8 +80,8 @@ SHELL_TESTS_EXCLUDE = [
     "SC2094",   # a file of tracefs, open for reading and for writing
     "SC2164",   # they run with errexit
 ]
-# A call of the kernel, and SystemTap's program, which codespell takes for mistakes.
-WORDS = "iput,stap"
+# Names of the kernel, and SystemTap's program, which codespell takes for mistakes.
+WORDS = "filp,iput,stap"
 # Recorded figures, texts, and patches, whose files have their own.
 NO_SPDX = re.compile(r"(.*/)?README\.md|series/.*\.txt|bench/v.*\.(csv|svg|txt)|.*\.patch")
 FINDING = re.compile(r"(?:Warning: )?([^\s:]+):(\d+)(?::[\d-]+)?:? (.*)")
