@@ -29,10 +29,10 @@
 #include <linux/fs.h>
 #include <linux/fsnotify_backend.h>
 #include <linux/hash.h>
-#include <linux/idr.h>
 #include <linux/irqflags.h>
 #include <linux/jiffies.h>
 #include <linux/kprobes.h>
+#include <linux/kthread.h>
 #include <linux/ktime.h>
 #include <linux/list.h>
 #include <linux/minmax.h>
@@ -43,6 +43,7 @@
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
 #include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
 #include <linux/sched/task.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
@@ -4309,6 +4310,48 @@ static void lazy_directory_is_as_old_as_its_last_change(struct kunit *test)
 	}
 }
 
+struct ek_victim {
+	struct kunit *test;
+	struct completion done;
+	int error;
+};
+
+static int ek_look_until_killed(void *data)
+{
+	struct ek_victim *victim = data;
+
+	allow_signal(SIGKILL);
+	victim->error = ek_probe(victim->test, "events/lazy/one", 0);
+	complete_all(&victim->done);
+	return 0;
+}
+
+/* Fails with: mutex_lock() in eventfs_fill_dir(). */
+static void killed_task_fills_nothing(struct kunit *test)
+{
+	struct ek_fixture *fixture = test->priv;
+	struct ek_dir *dir = ek_create_lazy(test, fixture->events, "lazy");
+	struct ek_victim victim = { .test = test };
+	struct task_struct *task;
+
+	init_completion(&victim.done);
+	eventfs_lock(dir->node);
+	task = kthread_run(ek_look_until_killed, &victim, "ek_victim");
+	if (!IS_ERR(task)) {
+		for (int i = 0; i < 1000 && READ_ONCE(task->__state) != TASK_KILLABLE; i++)
+			msleep(1);
+		send_sig(SIGKILL, task, 1);
+		KUNIT_EXPECT_NE(test, wait_for_completion_timeout(&victim.done, 10 * HZ), 0);
+	}
+	eventfs_unlock(dir->node);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(task));
+	wait_for_completion(&victim.done);
+	KUNIT_EXPECT_EQ(test, victim.error, -EINTR);
+	KUNIT_EXPECT_EQ(test, dir->fills, 0);
+	EK_EXPECT_FOUND(test, "events/lazy/one");
+	KUNIT_EXPECT_EQ(test, dir->fills, 1);
+}
+
 /* Fails without: the test for a dead node in eventfs_fill_locked(). */
 static void removed_directory_is_not_filled(struct kunit *test)
 {
@@ -4514,6 +4557,7 @@ static struct kunit_case ek_cases[] = {
 	KUNIT_CASE(change_of_a_lazy_directory_is_deferred),
 	KUNIT_CASE(events_directory_may_be_lazy),
 	KUNIT_CASE(lazy_directory_is_as_old_as_its_last_change),
+	KUNIT_CASE(killed_task_fills_nothing),
 	KUNIT_CASE(removed_directory_is_not_filled),
 	KUNIT_CASE_SLOW(filling_races_removal),
 	KUNIT_CASE_SLOW(lookups_race_removal),
