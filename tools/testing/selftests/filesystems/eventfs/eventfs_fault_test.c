@@ -393,11 +393,6 @@ static int do_first_look(void)
 	return stat_path(NEW_INSTANCE "/events/" PREFIX "/" PREFIX "_s0/format");
 }
 
-static int do_first_enable(void)
-{
-	return write_text(NEW_INSTANCE "/set_event", PREFIX ":" PREFIX "_s0");
-}
-
 static int do_first_filter(void)
 {
 	return write_text(NEW_INSTANCE "/events/" PREFIX "/filter", "common_pid != 0");
@@ -622,11 +617,10 @@ FIXTURE_VARIANT_ADD(fault, first_look_into_instance) {
 	.slow = true,
 };
 
-FIXTURE_VARIANT_ADD(fault, first_enable_in_instance) {
-	.prepare = renew_instance, .call = do_first_enable, .undo = do_rmdir, .least = 4,
-	.slow = true,
-};
-
+/*
+ * An event is not enabled here: if there is no memory to record the names of tasks, the
+ * kernel goes on without, and warns when it is to stop that.
+ */
 FIXTURE_VARIANT_ADD(fault, first_filter_in_instance) {
 	.prepare = renew_instance, .call = do_first_filter, .undo = do_rmdir, .least = 4,
 	.slow = true,
