@@ -6,41 +6,41 @@
  * Copyright (C) 2020-23 VMware Inc, author: Ajay Kaher <akaher@vmware.com>
  * Copyright (C) 2023 Google, author: Steven Rostedt <rostedt@goodmis.org>
  *
- * A kernel has over a thousand trace events. Each is a directory of files, and
- * each tracing instance has all of them again, most of which are never looked at.
- * So a directory has a small node, struct eventfs_inode, and ->lookup() makes
+ * A kernel has more than a thousand trace events. Each is a directory of files, and
+ * each tracing instance has all of them again. Most are never looked up. So eventfs
+ * keeps a small node, struct eventfs_inode, for each directory, and ->lookup() makes
  * dentries and inodes when a name is looked up.
  *
  * Rules that everything here follows:
  *
- * 1. The dentry cache is a cache. No node points to a dentry, except that a root
- *    points to the persistent one of "events". A dentry made by lookup holds a
- *    counted reference to a node in d_fsdata, which is set before the dentry is
- *    hashed and dropped by d_release. A directory's dentry holds its own node, the
- *    dentry of a file or a missing name (a miss) holds the node of its directory.
+ * 1. The dentry cache is only a cache. No node points to a dentry, except that a root
+ *    points to the persistent dentry of "events". A dentry made by ->lookup() holds a
+ *    reference to a node in d_fsdata, which is set before the dentry is hashed.
+ *    ->d_release() drops it. A directory's dentry references its own node. The
+ *    dentry of a file or a missing name (a miss) references the node of its directory.
  *
- * 2. An object is complete before it can be reached, and memory that could be
- *    reached is freed after a grace period.
+ * 2. An object is complete before it becomes reachable. Memory that was reachable is
+ *    freed after a grace period.
  *
- * 3. A task holds a node active while it hashes a dentry for it or runs one of
- *    its callbacks. Removal makes the node dead, which ends new activity, and
- *    waits for running activity to end: then no callback runs any more, and no
- *    dentry of the node will be added to the cache. A task that holds a node active
- *    does not take the tree's lock.
+ * 3. A task holds a node active while it hashes a dentry for it or runs one of its
+ *    callbacks. Removal marks the node dead, so that no task can become active, and
+ *    waits until no task holds it active. From then on no callback runs, and no dentry
+ *    of the node is added to the cache. A task that holds a node active does not take
+ *    the tree's lock.
  *
- * 4. d_revalidate is advice: the node may die right after it said yes. So whatever
- *    a stale dentry leads to is kept by reference: ->release of an entry runs after
- *    the last dentry and inode of its directory.
+ * 4. The result of ->d_revalidate() is only a hint: the node may die right after. So
+ *    references keep everything that a stale dentry leads to. The ->release() of an
+ *    entry runs after the last dentry and inode of its directory are gone.
  *
- * 5. A child hides the entry of its name. The dentry of a file or a miss is good
- *    while its directory has no child of that name. It remembers the generation at
- *    which that was so, and d_revalidate searches again when the generation differs.
+ * 5. A child hides the entry with its name. The dentry of a file or a miss is valid
+ *    while its directory has no child with that name. d_time records a generation at
+ *    which this was so. If the generation differs, ->d_revalidate() searches again.
  *
- * 6. A directory with a fill operation gets its children when a name is first looked
- *    up in it, when it is first listed, or when a child comes or goes while it is
- *    watched. It is filled under the tree's lock, without activity, and before it is
- *    searched. So there is no dentry and no position in a directory that is not
- *    filled.
+ * 6. A directory with a fill operation gets its children when a name is first looked up
+ *    in it, when it is first listed, or when a child is created or removed while the
+ *    directory is watched. The task that fills it holds the tree's lock and no node
+ *    active. A directory is filled before it is searched. So an unfilled directory has
+ *    no dentries below it, and no listing has returned a file or child of it.
  *
  * How each field is written and read:
  *
@@ -48,23 +48,23 @@
  *   index, rb          tree's lock, seq                RCU and seq, or tree's lock
  *   seq                tree's lock, no preemption      RCU
  *   generation         tree's lock: store-release      load-acquire before the
- *                      after index and changed         search it speaks for
+ *                      after index and changed         search that it covers
  *   extra              once, cmpxchg                   load-acquire, dependency
  *   extra->attrs       cmpxchg                         RCU
  *   extra->changed     tree's lock, atomic64           atomic64
  *   extra->fill        tree's lock: store-release      load-acquire before the
- *                      after the children came         search
+ *                      after the children exist        search
  *   active, misses     atomic                          atomic
- *   d_time             a generation at which no child  marked
- *                      had that name, by anybody
+ *   d_time             any task: a generation at       READ_ONCE
+ *                      which no child had that name
  *   the rest           before publication              freely, see @rcu
  *
- * Lock order: event_mutex, i_rwsem, tree's lock, activity (waited for). Under the tree's
- * lock watches are notified and ended, and mounts are taken off what is removed, so
- * the locks of fsnotify and audit and namespace_sem come after it. Lookup and
- * listing hold the directory's i_rwsem when they fill it or get active; creating and
- * removing events never takes that of an eventfs directory. The last put takes no
- * lock of these.
+ * Lock order: event_mutex, i_rwsem, tree's lock, activity (waited for). A task that holds
+ * the tree's lock notifies and ends watches and detaches mounts from removed objects.
+ * So the locks of fsnotify and audit and namespace_sem come after it. Lookup and
+ * listing hold the directory's i_rwsem when they fill it or become active. Creating and
+ * removing events never takes the i_rwsem of an eventfs directory. The last put takes
+ * none of these locks.
  */
 #include <linux/atomic.h>
 #include <linux/build_bug.h>
@@ -101,11 +101,10 @@
 #include "internal.h"
 
 /*
- * A child's key is made of a hash of its name and a few bits that separate
- * equal hashes. It orders the index and is the child's directory position, so
- * it stays below 2^31 (s_maxbytes, and off_t of 32-bit processes), and above
- * the positions of files. The last hash is left out so that there is a position
- * after each key.
+ * A child's key consists of a hash of its name and a few bits that distinguish names
+ * with equal hashes. The key orders the index and is the child's directory position.
+ * So it is below 2^31 (s_maxbytes, and off_t of 32-bit processes) and above the
+ * positions of files. The last hash is not used, so that a position follows each key.
  */
 #define EVENTFS_TWIN_BITS	7
 #define EVENTFS_TWIN_MASK	((1U << EVENTFS_TWIN_BITS) - 1)
@@ -120,37 +119,37 @@
 static_assert(EVENTFS_FILE_POS + EVENTFS_MAX_ENTRIES <= EVENTFS_MIN_KEY);
 
 /*
- * eventfs_inode::born is in units of 65 us, less than a tick of its clock, and
- * rounded up: never older than what was touched before.
+ * eventfs_inode::born is in units of 65 us, which is less than a tick of its clock. It is
+ * rounded up, so that a node is never older than an object that was touched before.
  */
 #define EVENTFS_BORN_SHIFT	16
 
-/* How many children a listing collects at a time */
+/* The number of children that a listing collects at a time */
 #define EVENTFS_BATCH		16
 /* A red-black tree of n nodes is at most 2 * log2(n + 1) high; keys have 31 bits. */
 #define EVENTFS_MAX_HEIGHT	62
 
 /*
- * Misses that a tree keeps in the cache. Anybody who may search it makes them, and a
- * removal has to drop them, under event_mutex: a million took 4 seconds.
+ * The number of misses that a tree keeps in the cache. Any task that may search the tree
+ * can create them. A removal drops them under event_mutex: a million took 4 seconds.
  */
 #define EVENTFS_MAX_MISSES	4096
 
-/* Added to eventfs_inode::active by removal; far from any count of tasks */
+/* Removal adds this to eventfs_inode::active. It is far from any count of tasks. */
 #define EVENTFS_DEAD_BIAS	INT_MIN
 
 /**
- * struct eventfs_extra - what most nodes do without
+ * struct eventfs_extra - the part of a node that most nodes do not need
  * @index: the children, by key
- * @seq: odd while @index changes; a reader that missed a child tries again.
+ * @seq: odd while @index changes; a reader that may have missed a child tries again.
  *	Not a seqcount_mutex_t: on PREEMPT_RT its readers would take the mutex,
- *	which they may not under RCU. So writers disable preemption
- * @generation: counts the children that came or went
- * @changed: when the last one did, in ns since the epoch
- * @attrs: what was set on the directory (slot 0) and its files
- * @fill: makes the children, NULL once it has
+ *	which they must not do under RCU. So writers disable preemption
+ * @generation: counts creations and removals of children
+ * @changed: time of the last of these, in ns since the epoch
+ * @attrs: the attributes that were set on the directory (slot 0) and its files
+ * @fill: creates the children; NULL once it has succeeded
  *
- * Comes with the first child or the first change of attributes, and stays.
+ * Allocated when first needed, and freed with the node.
  */
 struct eventfs_extra {
 	struct rb_root index;
@@ -165,18 +164,18 @@ struct eventfs_extra {
  * struct eventfs_inode - the node: one directory of events
  * @rb: place in the parent's index
  * @entries: the files
- * @data: what the callbacks of @entries are given
+ * @data: passed to the callbacks of @entries
  * @rcu: to free the node; RCU readers of a node do not use @entries and @data
  * @name: name in the parent
  * @parent: the parent, counted; NULL for a root
  * @extra: index of children and changed attributes, or NULL
  * @born: when it was created, see eventfs_born()
- * @name_len: length of @name, so that a listing need not count
+ * @name_len: length of @name, so that a listing does not compute it
  * @nr_entries: length of @entries
- * @ref: one for being in the tree, one for each child, each inode, each dentry
- * @active: lookups and callbacks that run; negative once the node is dead
+ * @ref: one reference for the tree, each child, each inode and each dentry
+ * @active: number of running lookups and callbacks; negative once the node is dead
  * @key: its key in the parent's index
- * @id: from tracefs_get_id(), to make inode numbers of
+ * @id: from tracefs_get_id(), the base of its inode numbers
  */
 struct eventfs_inode {
 	struct rb_node rb;
@@ -202,9 +201,9 @@ struct eventfs_inode {
 /**
  * struct eventfs_root - the node of an "events" directory
  * @node: the node
- * @lock: held to create and remove in this tree
+ * @lock: held to create, remove and fill directories of this tree
  * @dentry: the persistent dentry of the directory
- * @misses: how many there are, EVENTFS_MAX_MISSES at most
+ * @misses: number of cached misses, at most EVENTFS_MAX_MISSES
  * @mode: permission bits of the directories
  */
 struct eventfs_root {
@@ -218,7 +217,7 @@ struct eventfs_root {
 static struct kmem_cache *eventfs_node_cache __ro_after_init;
 
 #ifdef CONFIG_LOCKDEP
-/* One for all nodes: a task does not wait for a node while it holds one active. */
+/* One map for all nodes: a task that holds a node active does not wait for another. */
 static struct lockdep_map eventfs_active_map =
 	STATIC_LOCKDEP_MAP_INIT("eventfs_active", &eventfs_active_map);
 #endif
@@ -247,7 +246,7 @@ static struct eventfs_root *eventfs_root(struct eventfs_inode *node)
 	return container_of(node, struct eventfs_root, node);
 }
 
-/* Without lockdep, the way up to the root is not taken. */
+/* Without lockdep, this does not walk up to the root. */
 static void eventfs_assert_locked(struct eventfs_inode *node)
 {
 	if (IS_ENABLED(CONFIG_LOCKDEP))
@@ -283,7 +282,7 @@ static void eventfs_last_put(struct kref *ref)
 	call_rcu(&node->rcu, eventfs_free_rcu);
 }
 
-/* May be called wherever dput() may; a node's last put is one of its parent. */
+/* May be called wherever dput() may. The last put of a node also puts its parent. */
 static void eventfs_put(struct eventfs_inode *node)
 {
 	struct eventfs_inode *parent;
@@ -325,11 +324,11 @@ static void eventfs_put_active(struct eventfs_inode *node)
 		wake_up_var(&node->active);
 }
 
-/* Make a node dead, and wait until no task holds it active. */
+/* Mark a node dead, and wait until no task holds it active. */
 static void eventfs_drain(struct eventfs_inode *node)
 {
 	rwsem_acquire(&eventfs_active_map, 0, 0, _RET_IP_);
-	/* Both pair with the decrement: what the active did happened before. */
+	/* Both pair with the decrement: what active tasks did happened before. */
 	if (atomic_add_return(EVENTFS_DEAD_BIAS, &node->active) != EVENTFS_DEAD_BIAS)
 		wait_var_event(&node->active,
 			       atomic_read_acquire(&node->active) == EVENTFS_DEAD_BIAS);
@@ -368,21 +367,21 @@ static struct eventfs_extra *eventfs_make_extra(struct eventfs_inode *node)
 	return old;
 }
 
-/* The place of an entry of this name, nr_entries if there is none */
+/* The index of the entry with this name, or nr_entries if there is none */
 static unsigned int eventfs_find_entry(const struct eventfs_inode *dir, const char *name)
 {
 	const struct eventfs_entry *entry = dir->entries;
 	unsigned int i;
 
 	for (i = 0; i < dir->nr_entries; i++, entry++) {
-		/* Most differ in the first letter, and are not worth a call. */
+		/* Most names differ in the first letter, so strcmp() is rarely called. */
 		if (*entry->name == *name && !strcmp(entry->name, name))
 			break;
 	}
 	return i;
 }
 
-/* The first key of names with this hash, which full_name_hash() makes without a salt */
+/* The first key of names with this hash, which is full_name_hash() without a salt */
 static u32 eventfs_first_key(u32 hash)
 {
 	hash >>= 32 - EVENTFS_HASH_BITS;
@@ -395,8 +394,8 @@ static bool eventfs_same_hash(u32 a, u32 b)
 }
 
 /*
- * The child with the least key not below @key. While @index changes it may be
- * another with a greater key, or none: callers without the lock check seq.
+ * Find the child with the least key that is not below @key. While @index changes, the
+ * result may be a child with a greater key, or NULL: callers without the lock check seq.
  */
 static struct eventfs_inode *eventfs_search(const struct rb_root *index, u32 key)
 {
@@ -438,8 +437,8 @@ static struct eventfs_inode *eventfs_search_name(const struct rb_root *index,
 }
 
 /*
- * A descent through a tree that changes can miss a node, hence the sequence
- * count; what it finds was there. Caller is in an RCU read-side critical section.
+ * A search of a tree that changes can miss a node, hence the sequence count. A node that
+ * it finds was in the tree. Caller is in an RCU read-side critical section.
  */
 static struct eventfs_inode *eventfs_find_rcu(const struct eventfs_inode *dir,
 					      const struct qstr *name)
@@ -456,7 +455,7 @@ static struct eventfs_inode *eventfs_find_rcu(const struct eventfs_inode *dir,
 	do {
 		seq = read_seqcount_begin(&extra->seq);
 		node = eventfs_search_name(&extra->index, name, key);
-		/* Asked after a hit as well: it ends the section for KCSAN. */
+		/* Checked after a hit as well: this ends the section for KCSAN. */
 	} while (read_seqcount_retry(&extra->seq, seq) && !node);
 	return node;
 }
@@ -467,7 +466,7 @@ static bool eventfs_has_child(const struct eventfs_inode *dir, const struct qstr
 	return eventfs_find_rcu(dir, name);
 }
 
-/* With a reference. A node without any has left the tree: search again. */
+/* Returns a reference. A node whose count is 0 has left the tree: search again. */
 static struct eventfs_inode *eventfs_find(const struct eventfs_inode *dir,
 					  const struct qstr *name)
 {
@@ -481,10 +480,10 @@ static struct eventfs_inode *eventfs_find(const struct eventfs_inode *dir,
 }
 
 /*
- * The first children at or after @key, in order, with a reference to each;
- * returns how many. There is no way up in a tree that changes, so what is left
- * to do is kept on a stack. While @index changes some may be missing, so the
- * caller checks seq.
+ * Collect the first children at or after @key, in order, with a reference to each, and
+ * return their number. A tree that changes cannot be walked upwards, so a stack holds
+ * the nodes that are still to be visited. While @index changes, children may be missing
+ * from the result, so the caller checks seq.
  */
 static noinline_for_stack
 unsigned int eventfs_collect(const struct rb_root *index, u32 key,
@@ -510,7 +509,7 @@ unsigned int eventfs_collect(const struct rb_root *index, u32 key,
 		if (!height)
 			return count;
 		node = path[--height];
-		/* One that comes too late for a reference has left the tree. */
+		/* A node whose count is 0 has left the tree. */
 		if (kref_get_unless_zero(&node->ref))
 			nodes[count++] = node;
 		if (count == EVENTFS_BATCH)
@@ -519,7 +518,7 @@ unsigned int eventfs_collect(const struct rb_root *index, u32 key,
 	}
 }
 
-/* The same, with nothing left out */
+/* Like eventfs_collect(), but no child is missing */
 static unsigned int eventfs_next(struct eventfs_inode *dir, u32 key,
 				 struct eventfs_inode *nodes[EVENTFS_BATCH])
 {
@@ -536,7 +535,7 @@ static unsigned int eventfs_next(struct eventfs_inode *dir, u32 key,
 		}
 		if (!read_seqcount_retry(&extra->seq, seq))
 			return count;
-		/* A last put does more than an RCU section should. */
+		/* After the RCU section: a last put does more than such a section should. */
 		while (count)
 			eventfs_put(nodes[--count]);
 	}
@@ -569,10 +568,10 @@ static struct rb_node **eventfs_find_place(struct rb_root *index, u32 key,
 }
 
 /**
- * eventfs_now - the time for what happens now
+ * eventfs_now - get the current time
  *
  * Context: Any.
- * Return: ns since the epoch, by the clock of the VFS.
+ * Return: the time in ns since the epoch, from the clock that the VFS uses.
  */
 s64 eventfs_now(void)
 {
@@ -583,11 +582,11 @@ s64 eventfs_now(void)
 }
 
 /*
- * A child came or went: the index has changed before. Within a tick the clock stands
- * still, and each change gets a time of its own; a clock that was set back is right.
+ * Record that a child was created or removed, after the index has changed. Changes within
+ * a tick of the clock get different times. A clock that was set back is believed.
  *
- * The generation comes last: a lookup that reads the new one finds what the index has
- * now. Under an older one, d_revalidate searches again. Caller holds the tree's lock.
+ * The generation is written last, so a lookup that reads the new one searches the new
+ * index. For an older one, ->d_revalidate() searches again. Caller holds the tree's lock.
  */
 static void eventfs_change(struct eventfs_extra *extra, s64 now)
 {
@@ -600,7 +599,7 @@ static void eventfs_change(struct eventfs_extra *extra, s64 now)
 	smp_store_release(&extra->generation, extra->generation + 1);
 }
 
-/* Make a complete node visible, with the hash of @name. Caller holds the tree's lock. */
+/* Add a complete node to the index, by the hash of @name. Caller holds the tree's lock. */
 static int eventfs_publish(struct eventfs_inode *node, const struct qstr *name)
 {
 	struct eventfs_inode *dir = node->parent;
@@ -641,7 +640,7 @@ static int eventfs_publish(struct eventfs_inode *node, const struct qstr *name)
 	return 0;
 }
 
-/* Take a node out of its parent's index. Caller holds the tree's lock. */
+/* Remove a node from its parent's index. Caller holds the tree's lock. */
 static void eventfs_unpublish(struct eventfs_inode *node, s64 now)
 {
 	struct eventfs_extra *extra = eventfs_extra(node->parent);
@@ -657,8 +656,8 @@ static void eventfs_unpublish(struct eventfs_inode *node, s64 now)
 }
 
 /*
- * To be read before the search, or the time, that it speaks for. A directory that
- * never had a child is as one of generation 0.
+ * Callers read the generation before the search or the time that it covers. A directory
+ * that never had a child has generation 0.
  */
 static u32 eventfs_generation(const struct eventfs_inode *dir)
 {
@@ -673,10 +672,10 @@ static u32 eventfs_generation(const struct eventfs_inode *dir)
  */
 
 /**
- * eventfs_is_filled - has the fill operation of a directory created its children?
+ * eventfs_is_filled - check whether the fill operation has created the children
  * @dir: the directory
  *
- * Context: Any. The answer true is for good, false as long as the tree is locked.
+ * Context: Any. Once true, the result stays true. False is reliable under the tree's lock.
  * Return: true if it has, or if @dir has no fill operation.
  */
 bool eventfs_is_filled(const struct eventfs_inode *dir)
@@ -687,7 +686,7 @@ bool eventfs_is_filled(const struct eventfs_inode *dir)
 	return !extra || !smp_load_acquire(&extra->fill);
 }
 
-/* Before the node is published */
+/* Called before the node is published. */
 static int eventfs_set_fill(struct eventfs_inode *node, eventfs_fill fill)
 {
 	struct eventfs_extra *extra = eventfs_make_extra(node);
@@ -698,7 +697,7 @@ static int eventfs_set_fill(struct eventfs_inode *node, eventfs_fill fill)
 	return 0;
 }
 
-/* A failure leaves the children that came, and what is missing is tried again. */
+/* A failure keeps the children that exist. The next call creates the missing ones. */
 static int eventfs_fill_locked(struct eventfs_inode *dir)
 {
 	struct eventfs_extra *extra = eventfs_extra(dir);
@@ -713,16 +712,16 @@ static int eventfs_fill_locked(struct eventfs_inode *dir)
 	error = extra->fill(dir, dir->data);
 	if (error)
 		return error;
-	/* Pairs with the acquire in eventfs_is_filled(): the children are there. */
+	/* Pairs with the acquire in eventfs_is_filled(): the children exist. */
 	smp_store_release(&extra->fill, NULL);
 	return 0;
 }
 
 /**
- * eventfs_fill_dir - have the fill operation of a directory create its children
+ * eventfs_fill_dir - run the fill operation of a directory
  * @dir: the directory
  *
- * A lookup or a listing of @dir does so by itself.
+ * Lookups in @dir and listings of it do this themselves.
  *
  * Context: May sleep; takes the tree's lock. event_mutex may be held.
  * Return: 0 if @dir is filled; -ENOMEM; -ENOENT if @dir was removed; -EINTR if the task
@@ -755,11 +754,11 @@ static unsigned int eventfs_slot(const struct inode *inode)
 }
 
 /**
- * eventfs_attr - what was set on an object of eventfs
+ * eventfs_attr - get the attributes that were set on an object of eventfs
  * @inode: its inode
  *
  * Context: RCU read-side critical section.
- * Return: the attributes, some of which may be set, or NULL if none ever was.
+ * Return: the attributes, any of which may be set, or NULL if none was ever set.
  */
 const struct tracefs_attr *eventfs_attr(const struct inode *inode)
 {
@@ -770,13 +769,13 @@ const struct tracefs_attr *eventfs_attr(const struct inode *inode)
 }
 
 /**
- * eventfs_set_attr - remember what is set on an object of eventfs
+ * eventfs_set_attr - record the attributes that are set on an object of eventfs
  * @idmap: idmap of the mount
  * @inode: its inode
  * @iattr: what to set, already checked
  *
- * As elsewhere, a task that has it open can change what was removed: the open file
- * keeps the node.
+ * As in other file systems, a task can change a removed object that it has open: the
+ * open file keeps the node.
  *
  * Context: May sleep; caller holds i_rwsem.
  * Return: 0, or -ENOMEM with nothing changed.
@@ -797,20 +796,20 @@ int eventfs_set_attr(struct mnt_idmap *idmap, struct inode *inode,
 	extra = eventfs_make_extra(node);
 	if (!extra)
 		return -ENOMEM;
-	/* A file has no generation: times set on it hold for good. */
+	/* A file has no generation, so times set on it stay. */
 	return tracefs_record_attr(&extra->attrs, node->nr_entries + 1,
 				   eventfs_slot(inode), idmap, inode, &set,
 				   eventfs_slot(inode) ? 0 : eventfs_generation(node));
 }
 
 /**
- * eventfs_fill_stat - fill in what stat() says of an object of eventfs, but its owner
+ * eventfs_fill_stat - fill in the result of stat() for an object of eventfs, but its owner
  * @inode: its inode
- * @stat: zeroed, to be filled in; sizes stay 0
+ * @stat: the result, zeroed by the caller; sizes stay 0
  *
- * A file is as old as its directory and never changes. A directory changes when a
- * child comes or goes. Times that somebody set hold until the next change.
- * generic_fillattr(), most of which would be overwritten, costs 3 % of a warm stat().
+ * A file is as old as its directory and never changes. A directory changes when a child
+ * is created or removed. Times that a user set hold until the next change. This does not
+ * call generic_fillattr(): it costs 3 % of a warm stat(), and most would be overwritten.
  *
  * Context: RCU read-side critical section.
  */
@@ -844,14 +843,14 @@ void eventfs_fill_stat(const struct inode *inode, struct kstat *stat)
 		stat->ctime = ns_to_timespec64(attr->ctime);
 }
 
-/* Give a new inode what both kinds have; the mode may have been set. */
+/* Set up what files and directories have in common. A mode that was set replaces @mode. */
 static void eventfs_init_inode(struct inode *inode, const struct inode *dir, umode_t mode)
 {
 	const struct tracefs_attr *attr;
 
 	get_tracefs(inode)->flags |= get_tracefs(dir)->flags & TRACEFS_INSTANCES;
 	inode->i_flags |= S_NOATIME;
-	/* eventfs_fill_stat() does not use these, but the memory may be another's. */
+	/* eventfs_fill_stat() does not use these, but the memory may hold old values. */
 	inode_set_atime(inode, 0, 0);
 	inode_set_mtime(inode, 0, 0);
 	inode_set_ctime(inode, 0, 0);
@@ -869,10 +868,10 @@ static void eventfs_init_inode(struct inode *inode, const struct inode *dir, umo
  */
 
 /*
- * An inode is hashed, and found by its node and slot: an object has one inode as long
- * as a watch or an open file holds it, though its dentry may be reclaimed. The inode
- * holds a reference to the node, which keeps the number. The inodes in the hash that
- * are of tracefs are all of eventfs.
+ * Inodes are hashed and found by node and slot. So an object has one inode as long as a
+ * watch or an open file holds it, even if its dentry is reclaimed. The inode holds a
+ * reference to the node, which keeps the number. Only inodes of eventfs are hashed in
+ * tracefs.
  */
 struct eventfs_key {
 	struct eventfs_inode *node;
@@ -888,8 +887,8 @@ static int eventfs_is_inode(struct inode *inode, void *data)
 }
 
 /*
- * A new inode is locked, with I_NEW. There rarely is one, so it is not searched for
- * before it is made: iget5_locked() would search twice.
+ * A new inode is returned locked, with I_NEW. An inode rarely exists already, so this
+ * allocates one without a search. iget5_locked() would search twice.
  */
 static struct inode *eventfs_iget(struct super_block *sb, struct eventfs_inode *node,
 				  unsigned int slot)
@@ -929,7 +928,7 @@ static struct inode *eventfs_dir_inode(struct eventfs_inode *node, const struct 
 	return inode;
 }
 
-/* There is no such file: its inode must not be found again. */
+/* Put an inode. If it is new, it must not be found again. */
 static void eventfs_discard_inode(struct inode *inode)
 {
 	if (inode_state_read_once(inode) & I_NEW)
@@ -939,10 +938,10 @@ static void eventfs_discard_inode(struct inode *inode)
 }
 
 /**
- * eventfs_evict - an inode of eventfs goes away
+ * eventfs_evict - drop the reference of an inode to its node
  * @inode: the inode
  *
- * Its node pointer stays for path walks that got here under RCU.
+ * The node pointer stays for path walks that reached the inode under RCU.
  *
  * Context: As eventfs_release, which this may call.
  */
@@ -956,8 +955,8 @@ void eventfs_evict(struct inode *inode)
  */
 
 /*
- * Hash @dentry, holding @node, which the caller has active. @inode is consumed,
- * NULL for a miss.
+ * Hash @dentry with a reference to @node, which the caller holds active. @inode is
+ * consumed; it is NULL for a miss.
  */
 static struct dentry *eventfs_splice(struct inode *inode, struct dentry *dentry,
 				     struct eventfs_inode *node,
@@ -968,7 +967,7 @@ static struct dentry *eventfs_splice(struct inode *inode, struct dentry *dentry,
 	dentry->d_fsdata = eventfs_get(node);
 	alias = d_splice_alias_ops(inode, dentry, ops);
 	if (alias) {
-		/* Never hashed: d_release will not put the reference. */
+		/* @dentry was not hashed, so ->d_release() will not put the reference. */
 		dentry->d_fsdata = NULL;
 		eventfs_put(node);
 	}
@@ -981,7 +980,7 @@ static struct dentry *eventfs_lookup_miss(struct eventfs_inode *node, struct den
 
 	if (!eventfs_get_active(node))
 		return ERR_PTR(-ENOENT);
-	/* One more is not hashed, and searched again each time. */
+	/* Above the limit a miss is not hashed, and each lookup searches again. */
 	if (!atomic_add_unless(&eventfs_root(node)->misses, 1, EVENTFS_MAX_MISSES)) {
 		eventfs_put_active(node);
 		return NULL;
@@ -1000,7 +999,7 @@ static struct dentry *eventfs_lookup_dir(struct inode *dir, struct dentry *dentr
 	if (!inode)
 		return ERR_PTR(-ENOMEM);
 
-	/* Removed meanwhile. There may be a file of that name. */
+	/* The child was removed meanwhile. There may be a file with its name. */
 	if (!eventfs_get_active(child)) {
 		iput(inode);
 		return ERR_PTR(-ENOENT);
@@ -1011,8 +1010,8 @@ static struct dentry *eventfs_lookup_dir(struct inode *dir, struct dentry *dentr
 }
 
 /*
- * Ask the entry whether its file exists. Caller has the node active.
- * Return: 1 with the rest filled in, 0 if there is no such file, -EIO.
+ * Call the callback of an entry to learn whether its file exists. Caller holds the node
+ * active. Return: 1 with the rest filled in, 0 if there is no such file, -EIO.
  */
 static int eventfs_call(struct eventfs_inode *node, unsigned int i, umode_t *mode,
 			void **data, const struct file_operations **fops)
@@ -1049,7 +1048,7 @@ static struct dentry *eventfs_lookup_file(struct inode *dir, struct dentry *dent
 	}
 	ret = eventfs_call(node, i, &mode, &data, &fops);
 	if (ret <= 0) {
-		/* Not cached: the callback may think otherwise next time. */
+		/* Not cached: the callback may return another result next time. */
 		eventfs_put_active(node);
 		eventfs_discard_inode(inode);
 		return ERR_PTR(ret);
@@ -1103,7 +1102,7 @@ static int eventfs_revalidate_dir(struct inode *dir, const struct qstr *name,
 	return !eventfs_is_dead(dentry->d_fsdata);
 }
 
-/* Of a file or a miss. d_inode, which may change under a walk, is not asked. */
+/* For a file or a miss. Does not use d_inode, which may change during a walk. */
 static int eventfs_revalidate_name(struct inode *dir, const struct qstr *name,
 				   struct dentry *dentry, unsigned int flags)
 {
@@ -1120,7 +1119,7 @@ static int eventfs_revalidate_name(struct inode *dir, const struct qstr *name,
 	return 1;
 }
 
-/* A miss has no inode by which a removal could find it while it is in use. */
+/* A miss has no inode, so a removal cannot find it in use. The last dput() frees it. */
 static int eventfs_delete_miss(const struct dentry *dentry)
 {
 	return eventfs_is_dead(dentry->d_fsdata);
@@ -1128,7 +1127,7 @@ static int eventfs_delete_miss(const struct dentry *dentry)
 
 static void eventfs_d_release(struct dentry *dentry)
 {
-	/* NULL if lookup ended in another alias; kept for walks under RCU. */
+	/* NULL if lookup returned another alias. Not cleared, for walks under RCU. */
 	if (dentry->d_fsdata)
 		eventfs_put(dentry->d_fsdata);
 }
@@ -1161,7 +1160,7 @@ static const struct dentry_operations eventfs_miss_dentry_operations = {
 
 /*
  * The emitting functions return 1, 0 if the buffer is full, or -ENOENT. They hold no
- * activity while an entry is copied to user space.
+ * node active while they copy an entry to user space.
  */
 static int eventfs_emit_file(struct eventfs_inode *node, unsigned int i,
 			     struct dir_context *ctx)
@@ -1214,7 +1213,7 @@ static int eventfs_emit_children(struct eventfs_inode *node, struct dir_context 
 
 			if (ret > 0)
 				ret = eventfs_emit_child(child, ctx);
-			/* As eventfs_put() does; the parent is at hand, so this is inline. */
+			/* An eventfs_put() whose usual part is inline: the parent is @node. */
 			if (kref_put(&child->ref, eventfs_last_put))
 				eventfs_put(node);
 		}
@@ -1223,16 +1222,16 @@ static int eventfs_emit_children(struct eventfs_inode *node, struct dir_context 
 }
 
 /*
- * A position belongs to one entry as long as that lives, so a listing goes on
- * where it was, whatever came or went. Nothing of eventfs's own is held while
- * an entry is copied to user space but references to the nodes that are next.
+ * A position belongs to one entry as long as the entry exists. So a listing continues
+ * where it stopped, whatever was created or removed. While an entry is copied to user
+ * space, eventfs holds nothing of its own but references to the next nodes.
  */
 static int eventfs_iterate(struct file *file, struct dir_context *ctx)
 {
 	struct eventfs_inode *node = get_tracefs(file_inode(file))->node;
 	int ret;
 
-	/* Removal takes no i_rwsem: iterate_dir() may have missed S_DEAD. */
+	/* Removal does not take i_rwsem, so iterate_dir() may have missed S_DEAD. */
 	if (eventfs_is_dead(node))
 		return -ENOENT;
 	if (!dir_emit_dots(file, ctx))
@@ -1265,14 +1264,14 @@ static const struct inode_operations eventfs_file_inode_operations = {
 };
 
 /**
- * eventfs_dir_data - the data of the directory that a file is in
+ * eventfs_dir_data - get the data of a file's directory
  * @inode: any inode
  *
- * Valid as long as @inode, as its directory's release has not run. It may be more
- * than i_private says, which the callback chose.
+ * The data is valid as long as @inode, because the directory's release has not run. It
+ * may differ from i_private, which the callback chose.
  *
  * Context: Any.
- * Return: what the directory was created with; NULL if @inode is no file of eventfs.
+ * Return: the data of the directory; NULL if @inode is not a file of eventfs.
  */
 void *eventfs_dir_data(const struct inode *inode)
 {
@@ -1294,7 +1293,7 @@ static struct inode *eventfs_cached_inode(struct eventfs_inode *node, unsigned i
 	return ilookup5(sb, tracefs_ino(node->id, slot), eventfs_is_inode, &key);
 }
 
-/* Does a watch of @dir ask for children? The VFS refuses such marks of more than that. */
+/* Does a watch of @dir report children? The VFS refuses such marks of more than that. */
 static bool eventfs_is_watched(const struct inode *dir)
 {
 #ifdef CONFIG_FSNOTIFY
@@ -1305,8 +1304,8 @@ static bool eventfs_is_watched(const struct inode *dir)
 }
 
 /*
- * Report the file that @node hides: gone as the node comes, back as it goes. A watch
- * of the file itself stays.
+ * Report the file that @node hides: as deleted when the node is created, as created when
+ * the node is removed. A watch of the file itself stays.
  */
 static void eventfs_notify_file(struct eventfs_inode *node, struct inode *dir, u32 what,
 				const struct qstr *name)
@@ -1316,7 +1315,7 @@ static void eventfs_notify_file(struct eventfs_inode *node, struct inode *dir, u
 
 	if (i == node->parent->nr_entries)
 		return;
-	/* Audit rules and file handles take the number of this inode, and nothing else. */
+	/* Audit rules and file handles use the number of this inode and nothing else. */
 	inode = eventfs_iget(dir->i_sb, node->parent, i + 1);
 	if (!inode)
 		return;
@@ -1325,9 +1324,9 @@ static void eventfs_notify_file(struct eventfs_inode *node, struct inode *dir, u
 }
 
 /*
- * Report to watches of the parent that @node came or went: FS_CREATE, FS_DELETE. A
- * lookup is neither. Caller holds the tree's lock, so that these two come in
- * order.
+ * Report the creation (FS_CREATE) or removal (FS_DELETE) of @node to watches of its
+ * parent. A lookup is not reported. Caller holds the tree's lock, which keeps the
+ * reports in order.
  */
 static void eventfs_notify_dir(struct eventfs_inode *node, struct inode *dir, u32 what)
 {
@@ -1337,8 +1336,8 @@ static void eventfs_notify_dir(struct eventfs_inode *node, struct inode *dir, u3
 	if (what == FS_CREATE)
 		eventfs_notify_file(node, dir, FS_DELETE, &name);
 	/*
-	 * Some want a handle of the child, which is made of its inode number. An
-	 * inode made for this goes at once. Without memory for one, nothing is
+	 * Some watches report a handle of the child, which contains its inode number. An
+	 * inode made for this is freed at once. Without memory for one, nothing is
 	 * reported: another inode would be taken for the child.
 	 */
 	inode = eventfs_dir_inode(node, dir);
@@ -1350,12 +1349,12 @@ static void eventfs_notify_dir(struct eventfs_inode *node, struct inode *dir, u3
 		eventfs_notify_file(node, dir, FS_CREATE, &name);
 }
 
-/* Apart from the usual case, which then is no call. */
+/* Not inline, so that the usual case makes no call */
 static noinline void eventfs_notify_parent(struct eventfs_inode *node, u32 what)
 {
 	struct inode *dir = eventfs_cached_inode(node->parent, 0);
 
-	/* Watched, the parent has an inode. */
+	/* A watched parent has an inode. */
 	if (!dir)
 		return;
 	if (eventfs_is_watched(dir))
@@ -1375,7 +1374,7 @@ static void eventfs_notify(struct eventfs_root *root, struct eventfs_inode *node
  * Creation
  */
 
-/* By words, as strchr() would take a tenth of a creation */
+/* Compares words, because strchr() would take a tenth of the time of a creation. */
 static bool eventfs_has_slash(const struct qstr *name)
 {
 	const struct word_at_a_time constants = WORD_AT_A_TIME_CONSTANTS;
@@ -1414,7 +1413,7 @@ static int eventfs_check(struct qstr *qname, const char *name,
 	return eventfs_check_name(qname, name);
 }
 
-/* As kstrdup_const() does, with a length that is known */
+/* Like kstrdup_const(), with a known length */
 static const char *eventfs_copy_name(const struct qstr *name)
 {
 	if (is_kernel_rodata((unsigned long)name->name))
@@ -1422,7 +1421,7 @@ static const char *eventfs_copy_name(const struct qstr *name)
 	return kmemdup_nul(name->name, name->len, GFP_KERNEL);
 }
 
-/* Fill in a node. On error there is nothing to take back. */
+/* Fill in a node. On error there is nothing to undo. */
 static int eventfs_init_node(struct eventfs_inode *node, const struct qstr *name,
 			     const struct eventfs_entry *entries, int size, void *data,
 			     s64 born)
@@ -1440,7 +1439,7 @@ static int eventfs_init_node(struct eventfs_inode *node, const struct qstr *name
 	return node->name ? 0 : -ENOMEM;
 }
 
-/* Make a node that was born then, and publish it. Caller holds the tree's lock. */
+/* Make a node with birth time @born, and publish it. Caller holds the tree's lock. */
 static struct eventfs_inode *eventfs_make_dir(const char *name, struct eventfs_inode *parent,
 					      const struct eventfs_entry *entries,
 					      int size, void *data, eventfs_fill fill,
@@ -1468,7 +1467,7 @@ static struct eventfs_inode *eventfs_make_dir(const char *name, struct eventfs_i
 	if (!error)
 		error = eventfs_publish(node, &qname);
 	if (error) {
-		/* It was never reachable: no release, and no grace period. */
+		/* It was never reachable, so there is no release and no grace period. */
 		eventfs_free(node);
 		eventfs_put(parent);
 		return ERR_PTR(error);
@@ -1477,8 +1476,8 @@ static struct eventfs_inode *eventfs_make_dir(const char *name, struct eventfs_i
 }
 
 /*
- * Create a directory that is as old as @changed. While the parent is filled, that is no
- * change of it.
+ * Create a directory with birth time @changed. The parent changes, unless this is part of
+ * filling it.
  */
 static struct eventfs_inode *eventfs_add(struct eventfs_root *root, const char *name,
 					 struct eventfs_inode *parent,
@@ -1503,12 +1502,12 @@ static struct eventfs_inode *eventfs_add(struct eventfs_root *root, const char *
  * @parent: the directory to create it in
  * @entries: its files
  * @size: length of @entries
- * @data: handed to @fill and to the callbacks of @entries
+ * @data: passed to @fill and to the callbacks of @entries
  * @fill: creates the children, see eventfs_fill
- * @changed: when a child last came or went, by eventfs_now(). The directory is as old
- *	as that, or as @parent
+ * @changed: when a child was last created or removed, by eventfs_now(). The directory
+ *	is that old, or as old as @parent if that is younger
  *
- * As eventfs_add_dir() otherwise.
+ * Otherwise like eventfs_add_dir().
  *
  * Context: As eventfs_add_dir().
  * Return: As eventfs_create_dir().
@@ -1528,13 +1527,13 @@ struct eventfs_inode *eventfs_add_lazy_dir(const char *name, struct eventfs_inod
  * @parent: the directory to create it in
  * @entries: its files
  * @size: length of @entries
- * @data: handed to the callbacks of @entries
+ * @data: passed to the callbacks of @entries
  *
- * As eventfs_create_dir(). In a fill operation of @parent it is no change of @parent, no
- * watch hears of it, and the new directory is as old as the last change of @parent.
+ * Like eventfs_create_dir(). In a fill operation of @parent, @parent does not change, no
+ * watch is notified, and the new directory is as old as the last change of @parent.
  *
  * Context: May sleep. Caller holds the tree's lock, by eventfs_lock() or in a fill
- * operation. Outside of that, @parent is filled.
+ * operation. Outside of a fill operation, @parent is filled.
  * Return: As eventfs_create_dir().
  */
 struct eventfs_inode *eventfs_add_dir(const char *name, struct eventfs_inode *parent,
@@ -1551,22 +1550,22 @@ struct eventfs_inode *eventfs_add_dir(const char *name, struct eventfs_inode *pa
  * eventfs_create_dir - create a directory
  * @name: its name
  * @parent: directory to create it in, from one of the creating functions
- * @entries: its files; the array stays until the last release; may be NULL if
- *	@size is 0
+ * @entries: its files; the array must stay valid until the last release; may be NULL
+ *	if @size is 0
  * @size: length of @entries, 0..255
- * @data: handed to the callbacks of @entries
+ * @data: passed to the callbacks of @entries
  *
- * Once this returns, a lookup of the name finds the directory, which hides the file
- * of an entry of that name as long as it is there. @parent has to be filled.
+ * Once this returns, a lookup of the name finds the directory. While the directory
+ * exists, it hides the file of an entry with its name. @parent must be filled.
  *
  * Context: May sleep; takes the tree's lock.
- * Return: the node, or as an error pointer, with nothing changed:
+ * Return: the node, or an error pointer, with nothing changed:
  * -EINVAL: @parent is NULL or an error pointer, @size is out of range, @entries is
  * missing, or @name is NULL, empty, ".", ".." or has a slash;
  * -ENAMETOOLONG: @name is longer than NAME_MAX;
  * -EEXIST: a directory in @parent has that name;
  * -ENODEV: @parent is being removed;
- * -ENOSPC: there are 128 names of the same hash;
+ * -ENOSPC: 128 names have the same hash already;
  * -ENOMEM.
  */
 struct eventfs_inode *eventfs_create_dir(const char *name, struct eventfs_inode *parent,
@@ -1584,12 +1583,12 @@ struct eventfs_inode *eventfs_create_dir(const char *name, struct eventfs_inode 
 }
 
 /**
- * eventfs_defer - a child of a lazy directory comes or goes
+ * eventfs_defer - announce that a child of a lazy directory is created or removed
  * @dir: the directory
  *
- * To be called before that changes what the fill operation reads. If @dir is watched, it
- * is filled now; if it is still not filled, only its times change, and there is no child
- * to create or to remove.
+ * Call this before the data changes that the fill operation reads. If @dir is watched,
+ * this fills it. If @dir is not filled afterwards, only its times change, and the caller
+ * has no child to create or remove.
  *
  * Context: Caller holds the tree's lock, by eventfs_lock(). May sleep.
  */
@@ -1611,10 +1610,10 @@ void eventfs_defer(struct eventfs_inode *dir)
 
 /**
  * eventfs_lock - lock a tree
- * @ei: any node of it, or NULL, which does nothing
+ * @ei: any node of the tree; NULL does nothing
  *
- * Fill operations of the tree are kept out until eventfs_unlock(). None of the
- * functions that take the tree's lock may be called.
+ * No fill operation of the tree runs until eventfs_unlock(). Until then, the caller must
+ * not call functions that take the tree's lock.
  *
  * Context: May sleep. event_mutex may be held.
  */
@@ -1656,17 +1655,17 @@ static struct eventfs_root *eventfs_create_root(const struct qstr *name,
  * eventfs_create_lazy_events_dir - create an "events" directory that is filled later
  * @name: its name
  * @parent: static directory to create it in, NULL for the mount's root
- * @mode: permission bits of this directory, and of all that are created below
+ * @mode: permission bits of this directory, and of all directories below it
  * @entries: its files, as for eventfs_create_dir()
  * @size: length of @entries, 0..255
- * @data: handed to @fill and to the callbacks of @entries
+ * @data: passed to @fill and to the callbacks of @entries
  * @fill: creates the children, see eventfs_fill, or NULL
  *
  * Context: May sleep; takes @parent's i_rwsem.
- * Return: the node, root of a new tree, or as an error pointer, with nothing
+ * Return: the node, which is the root of a new tree, or an error pointer, with nothing
  * changed: -EPERM under lockdown; -EEXIST if @parent has that name; -ENOENT
- * if @parent was removed; -EINVAL for an error pointer as @parent, and as
- * eventfs_create_dir() does; -ENAMETOOLONG, -ENOMEM.
+ * if @parent was removed; -EINVAL if @parent is an error pointer, and in the cases of
+ * eventfs_create_dir(); -ENAMETOOLONG, -ENOMEM.
  */
 struct eventfs_inode *eventfs_create_lazy_events_dir(const char *name, struct dentry *parent,
 						     umode_t mode,
@@ -1727,7 +1726,7 @@ err_root:
  * @parent: static directory to create it in, NULL for the mount's root
  * @entries: its files
  * @size: length of @entries
- * @data: handed to the callbacks of @entries
+ * @data: passed to the callbacks of @entries
  *
  * Context: As eventfs_create_lazy_events_dir().
  * Return: As eventfs_create_lazy_events_dir().
@@ -1743,7 +1742,7 @@ struct eventfs_inode *eventfs_create_events_dir(const char *name, struct dentry 
  * Removal
  */
 
-/* Unhash the dentry of an inode, which is freed now or by its last dput(). */
+/* Unhash the dentry of an inode. It is freed now or by its last dput(). */
 static void eventfs_drop_alias(struct inode *inode)
 {
 	struct dentry *dentry = d_find_alias(inode);
@@ -1751,16 +1750,16 @@ static void eventfs_drop_alias(struct inode *inode)
 	if (!dentry)
 		return;
 	d_invalidate(dentry);
-	/* Another task may have unhashed it and not yet dropped what is below. */
+	/* Another task may have unhashed it and not yet dropped the dentries below it. */
 	if (d_is_dir(dentry))
 		shrink_dcache_parent(dentry);
 	dput(dentry);
 }
 
 /*
- * Clear the links of an inode, so that its watches end with its last user: the VFS
- * checks them under the same lock when the last dentry goes. If there is no dentry
- * any more, the watches end now.
+ * Clear the link count of an inode, so that its watches end at its last use. The VFS
+ * checks the count under the same lock when it frees the last dentry. If there is no
+ * dentry any more, the watches end now.
  */
 static void eventfs_unlink_inode(struct inode *inode)
 {
@@ -1774,15 +1773,15 @@ static void eventfs_unlink_inode(struct inode *inode)
 		fsnotify_inoderemove(inode);
 }
 
-/* Each inode and dentry has a reference. What comes later does not stay. */
+/* Each inode and dentry holds a reference. Those that come later do not stay. */
 static bool eventfs_is_cached(const struct eventfs_inode *node)
 {
 	return kref_read(&node->ref) > 1;
 }
 
 /*
- * Drop what is cached of a dead node: unused dentries and inodes now, the rest when
- * their last user lets go. No activity is left, so nothing is added meanwhile.
+ * Drop the cached dentries and inodes of a dead node: unused ones now, the others at
+ * their last use. No task holds the node active, so none is added meanwhile.
  */
 static void eventfs_drop_cached(struct eventfs_inode *node)
 {
@@ -1792,8 +1791,8 @@ static void eventfs_drop_cached(struct eventfs_inode *node)
 		return;
 
 	/*
-	 * First keep new lookups out, which could keep the walk over the dentries busy.
-	 * A chmod at this moment may let them in again; then the walk takes longer.
+	 * First refuse new lookups, which could keep the walk over the dentries busy. A
+	 * chmod at this moment may allow them again; then the walk takes longer.
 	 */
 	inode = eventfs_cached_inode(node, 0);
 	if (inode) {
@@ -1804,7 +1803,7 @@ static void eventfs_drop_cached(struct eventfs_inode *node)
 	if (!eventfs_is_cached(node))
 		return;
 
-	/* What is in use. Watches of files end before those of their directory. */
+	/* Then the objects in use. Watches of files end before those of their directory. */
 	for (int slot = node->nr_entries; slot >= 0; slot--) {
 		inode = eventfs_cached_inode(node, slot);
 		if (!inode)
@@ -1816,7 +1815,7 @@ static void eventfs_drop_cached(struct eventfs_inode *node)
 	}
 }
 
-/* The first node below @node that has no children, perhaps itself */
+/* The first node without children, at or below @node */
 static struct eventfs_inode *eventfs_deepest(struct eventfs_inode *node)
 {
 	struct eventfs_extra *extra;
@@ -1832,7 +1831,7 @@ static struct eventfs_inode *eventfs_deepest(struct eventfs_inode *node)
 }
 
 /*
- * Remove @top with all below it, from the bottom up. @top is unpublished first. Then,
+ * Remove @top and everything below it, from the bottom up. First unpublish @top. Then,
  * node by node: unpublish, end activity, drop what is cached, drop the tree's
  * reference. Caller holds the tree's lock.
  */
@@ -1865,14 +1864,14 @@ static void eventfs_remove_tree(struct eventfs_root *root, struct eventfs_inode 
 }
 
 /**
- * eventfs_remove_dir - remove a directory with all below it
- * @ei: from eventfs_create_dir(), or NULL, which does nothing
+ * eventfs_remove_dir - remove a directory and everything below it
+ * @ei: from eventfs_create_dir(); NULL does nothing
  *
- * On return no callback of what was removed is running or will run, no name leads to
- * it, and no unused dentry or inode of it remains. Those in use are freed, and the
- * entries released, when the last user lets go.
+ * On return no callback of the removed directories is running or will run, no name
+ * leads to them, and no unused dentry or inode of them remains. Those in use are freed
+ * at their last use. Then the entries are released.
  *
- * Context: May sleep; takes the tree's lock; waits for callbacks that run.
+ * Context: May sleep; takes the tree's lock; waits for running callbacks.
  */
 void eventfs_remove_dir(struct eventfs_inode *ei)
 {
@@ -1887,14 +1886,14 @@ void eventfs_remove_dir(struct eventfs_inode *ei)
 }
 
 /**
- * eventfs_remove_events_dir - remove an "events" directory with all below it
- * @ei: any node of the tree, or NULL, which does nothing
+ * eventfs_remove_events_dir - remove an "events" directory and everything below it
+ * @ei: any node of the tree; NULL does nothing
  *
- * As eventfs_remove_dir() for the whole tree. No node of it may be used any more.
+ * Like eventfs_remove_dir(), for the whole tree. Its nodes must not be used any more.
  *
- * Context: May sleep; takes the tree's lock; waits for callbacks that run. The
- * caller keeps tracefs_remove() of its neighbours out: this takes no i_rwsem, so
- * that no stuck listing of the static directory around it delays the removal.
+ * Context: May sleep; takes the tree's lock; waits for running callbacks. The caller
+ * prevents a concurrent tracefs_remove() of neighbours. This takes no i_rwsem, so
+ * that a stuck listing of the static directory around it does not delay the removal.
  */
 void eventfs_remove_events_dir(struct eventfs_inode *ei)
 {
@@ -1920,7 +1919,7 @@ void eventfs_remove_events_dir(struct eventfs_inode *ei)
 /**
  * eventfs_init - set up the cache of nodes
  *
- * Not merged with others, so that /proc/slabinfo shows what eventfs takes.
+ * The cache is not merged with others, so that /proc/slabinfo shows what eventfs uses.
  *
  * Context: At boot. May sleep.
  * Return: 0 or -ENOMEM.

@@ -10,18 +10,18 @@
  *
  * Rules that everything here follows:
  *
- * - A static object lives in the dentry cache and nowhere else: its dentry is
- *   persistent from creation to tracefs_remove(). A failure or the removal
- *   gives back what the creation took: the mount, the inode, the parent's link.
+ * - A static object exists only in the dentry cache: its dentry is persistent
+ *   from creation to tracefs_remove(). A failed creation and a removal release
+ *   what the creation took: the mount, the inode, the parent's link.
  *
- * - The owner of an inode is a function of the superblock's defaults and of
+ * - The owner of an inode is computed from the superblock's defaults and from
  *   what was set on the object itself. So a change of the defaults costs the
  *   same however many inodes there are, and takes effect at one moment.
  *
  * - i_uid and i_gid are copies for the VFS, which reads them directly.
- *   tracefs_refresh_owner() brings them up to date: when the inode is made, in
- *   ->permission when the owner matters, and in ->setattr and ->rmdir before
- *   they decide. ->getattr does not use them.
+ *   tracefs_refresh_owner() updates them: when the inode is created, in
+ *   ->permission when the owner matters, and at the start of ->setattr and
+ *   ->rmdir. ->getattr does not use them.
  *
  *   field                  written under                    read under
  *   tracefs_sb             lock                             lock's sequence count
@@ -57,7 +57,7 @@
 #define TRACEFS_ROOT_INO	1	/* of block 0, which nothing else has */
 #define TRACEFS_DEFAULT_MODE	0700
 
-/* Whose default owner an inode has */
+/* Selects the default owner of an inode */
 enum tracefs_class {
 	TRACEFS_CLASS_ROOT,		/* that of the mount's root */
 	TRACEFS_CLASS_INSTANCES,	/* that of "instances" */
@@ -66,9 +66,9 @@ enum tracefs_class {
 
 /**
  * struct tracefs_options - mount options
- * @given: BIT(OPT_*) of those that were named
- * @uid: owner of what has no other
- * @gid: group of what has no other
+ * @given: BIT(OPT_*) of the options that were given
+ * @uid: the default owner
+ * @gid: the default group
  * @mode: permission bits of the mount's root
  */
 struct tracefs_options {
@@ -83,12 +83,12 @@ struct tracefs_options {
  * @lock: held to change any of the following
  * @uid: default owner, by class
  * @gid: default group, by class
- * @instances_set: ATTR_UID, ATTR_GID: what was set on "instances" and so does
+ * @instances_set: ATTR_UID, ATTR_GID: what was set on "instances", and so does
  *	not follow the mount's root
  * @generation: counts the changes, never 0
  * @uid_reset: counts the mounts with uid=, each of which undoes every chown
  * @gid_reset: the same for gid= and chgrp
- * @rcu: for kfree_rcu(): a path walk may look at it while the last mount goes
+ * @rcu: for kfree_rcu(): a path walk may read this while the last mount ends
  */
 struct tracefs_sb {
 	seqlock_t lock;
@@ -121,7 +121,7 @@ static int (*tracefs_instance_rmdir)(const char *name) __ro_after_init;
 static struct inode *tracefs_instances __ro_after_init;
 
 /**
- * tracefs_get_id - get an id to make inode numbers of, with tracefs_ino()
+ * tracefs_get_id - get an id for inode numbers, see tracefs_ino()
  * @count: how many numbers
  *
  * Context: Any.
@@ -171,8 +171,8 @@ static const struct tracefs_attr *tracefs_attr(const struct inode *inode)
 }
 
 /*
- * Reads the defaults and the attributes at one moment: an older one of the two would
- * make an owner that never was. Caller is in an RCU read-side critical section.
+ * Read the defaults and the attributes of one moment. With an older one of the two, the
+ * result could be an owner that never was. Caller is in an RCU read-side critical section.
  */
 static struct tracefs_owner tracefs_owner(const struct inode *inode)
 {
@@ -197,10 +197,9 @@ static struct tracefs_owner tracefs_owner(const struct inode *inode)
 }
 
 /*
- * The owner is computed under i_lock, which tracefs_setattr() takes after it
- * published what was set: a walker that comes late writes what is true by
- * then, never a default over a chown. Caller is in an RCU read-side critical
- * section.
+ * The owner is computed under i_lock, which tracefs_setattr() takes after it has
+ * published what was set. So a path walk that is late stores what is valid by then, and
+ * never a default over a chown. Caller is in an RCU read-side critical section.
  */
 static void tracefs_refresh_owner_locked(struct inode *inode)
 {
@@ -232,7 +231,7 @@ void tracefs_refresh_owner(struct inode *inode)
 	spin_unlock(&inode->i_lock);
 }
 
-/* Apart from the hot case, which then needs no stack. */
+/* Not inline, so that the hot case needs no stack */
 static noinline int tracefs_owner_permission(struct mnt_idmap *idmap, struct inode *inode,
 					     int mask)
 {
@@ -242,8 +241,8 @@ static noinline int tracefs_owner_permission(struct mnt_idmap *idmap, struct ino
 
 /**
  * tracefs_permission - ->permission of every inode of tracefs
- * @idmap: idmap of the mount, always the one without effect
- * @inode: what is to be accessed
+ * @idmap: idmap of the mount, always nop_mnt_idmap
+ * @inode: the inode to be accessed
  * @mask: MAY_*
  *
  * Context: RCU-walk or not. Does not sleep.
@@ -252,9 +251,9 @@ static noinline int tracefs_owner_permission(struct mnt_idmap *idmap, struct ino
 int tracefs_permission(struct mnt_idmap *idmap, struct inode *inode, int mask)
 {
 	/*
-	 * Return early if owner, group and others all have the permission: then the
-	 * owner does not matter. That is worth 4 % of a warm stat(). Not for a sticky
-	 * directory: the VFS goes on to compare the owner.
+	 * Return early if owner, group and others all have the permission, because the
+	 * owner does not matter then. That saves 4 % of a warm stat(). Sticky directories
+	 * are left out: the VFS goes on to compare their owner.
 	 */
 	if (!(((mask & 7) * 0111 | S_ISVTX) & (READ_ONCE(inode->i_mode) ^ 0777)))
 		return 0;
@@ -263,9 +262,9 @@ int tracefs_permission(struct mnt_idmap *idmap, struct inode *inode, int mask)
 
 /**
  * tracefs_getattr - ->getattr of every inode of tracefs
- * @idmap: idmap of the mount, always the one without effect
+ * @idmap: idmap of the mount, always nop_mnt_idmap
  * @path: the object
- * @stat: is filled in
+ * @stat: the result
  * @request_mask: STATX_*
  * @flags: AT_STATX_*, unused
  *
@@ -291,11 +290,11 @@ int tracefs_getattr(struct mnt_idmap *idmap, const struct path *path,
 
 /**
  * struct tracefs_change - a change of the defaults
- * @class: whose default
- * @valid: ATTR_UID, ATTR_GID: which of the two
+ * @class: which default
+ * @valid: ATTR_UID, ATTR_GID: which of the two change
  * @uid: the new owner
  * @gid: the new group
- * @mount: named by a mount, which also takes back what was set on single objects
+ * @mount: made by a mount, which also undoes what was set on single objects
  */
 struct tracefs_change {
 	enum tracefs_class class;
@@ -342,14 +341,14 @@ static void tracefs_update_attr(struct tracefs_attr *attr, struct mnt_idmap *idm
 	u32 uid_reset, gid_reset;
 	unsigned int seq;
 
-	/* Read at one moment: a mount takes back both or none. */
+	/* Read both at one moment: a mount undoes both or none. */
 	do {
 		seq = read_seqbegin(&sbi->lock);
 		uid_reset = sbi->uid_reset;
 		gid_reset = sbi->gid_reset;
 	} while (read_seqretry(&sbi->lock, seq));
 
-	/* The object has changed since: the times that were set are no longer true. */
+	/* The object has changed since, so the times that were set are no longer valid. */
 	if (attr->generation != generation)
 		attr->set &= ~(ATTR_MTIME | ATTR_CTIME);
 	attr->generation = generation;
@@ -375,18 +374,18 @@ static void tracefs_update_attr(struct tracefs_attr *attr, struct mnt_idmap *idm
 }
 
 /**
- * tracefs_record_attr - remember what was set on an object
- * @attrs: where the snapshot hangs; its owner stays for the call
+ * tracefs_record_attr - record attributes that are set on an object
+ * @attrs: pointer to the snapshot; the object that has it stays for the call
  * @slots: number of slots, the same in each call for one @attrs
- * @slot: below @slots: whose attributes
+ * @slot: the slot whose attributes are set, below @slots
  * @idmap: idmap of the mount
  * @inode: the inode
  * @iattr: what to set, already checked
- * @generation: counts the changes of the object; the next one ends what is set
+ * @generation: counts the changes of the object; the next change ends the effect
  *	of ATTR_MTIME and ATTR_CTIME
  *
  * The slots of a directory share a snapshot and are set under different
- * i_rwsems, hence the cmpxchg.
+ * i_rwsems. So the snapshot is replaced by cmpxchg().
  *
  * Context: May sleep.
  * Return: 0, or -ENOMEM with nothing changed.
@@ -418,7 +417,7 @@ int tracefs_record_attr(struct tracefs_attrs __rcu **attrs, unsigned int slots,
 static int tracefs_record_static(struct mnt_idmap *idmap, struct inode *inode,
 				 const struct iattr *iattr)
 {
-	/* Mode and times live in the inode, which is pinned. */
+	/* The inode is pinned and keeps mode and times itself. */
 	struct iattr owner = *iattr;
 
 	owner.ia_valid &= ATTR_UID | ATTR_GID;
@@ -442,8 +441,8 @@ static int tracefs_record_static(struct mnt_idmap *idmap, struct inode *inode,
 }
 
 /*
- * Bring the inode up to date with what was recorded. The owner is computed, never
- * copied: a remount may have taken it back since.
+ * Update the inode from what was recorded. The owner is computed, never copied: a
+ * remount may have undone it since.
  */
 static void tracefs_copy_attr(struct mnt_idmap *idmap, struct inode *inode,
 			      const struct iattr *iattr)
@@ -464,14 +463,14 @@ static void tracefs_copy_attr(struct mnt_idmap *idmap, struct inode *inode,
 
 /**
  * tracefs_setattr - ->setattr of every inode of tracefs
- * @idmap: idmap of the mount, always the one without effect
- * @dentry: whose attributes
+ * @idmap: idmap of the mount, always nop_mnt_idmap
+ * @dentry: the object
  * @iattr: what to set. A size is accepted and has no effect: a file has none
  *	of its own, and shells open with O_TRUNC.
  *
  * Context: May sleep; caller holds i_rwsem.
- * Return: 0; -EPERM for a caller who may not, -EACCES if it is to set times to
- * now; -EFBIG for a size that the VFS refuses; -ENOMEM. Nothing is changed on error.
+ * Return: 0; -EPERM if the caller may not set this, -EACCES if it sets times to now;
+ * -EFBIG for a size that the VFS refuses; -ENOMEM. Nothing is changed on error.
  */
 int tracefs_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
 		    struct iattr *iattr)
@@ -481,8 +480,8 @@ int tracefs_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
 
 	tracefs_refresh_owner(inode);
 	/*
-	 * The VFS has checked this, perhaps against an outdated owner. What it allowed
-	 * wrongly is refused here; what it refused wrongly is allowed the next time.
+	 * The VFS has checked this, perhaps with an outdated owner. What it allowed
+	 * wrongly is refused here. What it refused wrongly is allowed the next time.
 	 */
 	error = may_setattr(idmap, inode, iattr->ia_valid);
 	if (!error)
@@ -533,13 +532,13 @@ static void tracefs_evict_inode(struct inode *inode)
 		return;
 	}
 
-	/* It does not change any more, but a path walk under RCU may still read it. */
+	/* The attributes no longer change, but a path walk under RCU may still read them. */
 	attrs = rcu_dereference_protected(ti->attrs, true);
 	if (attrs)
 		kfree_rcu(attrs, rcu);
 }
 
-/* Set up a static inode, all but its operations. */
+/* Set up a static inode, except for its operations. */
 static struct inode *tracefs_new_inode(struct super_block *sb, const struct inode *dir,
 				       umode_t mode)
 {
@@ -591,8 +590,8 @@ static const struct inode_operations tracefs_dir_inode_operations = {
 
 /*
  * The callbacks create and remove the directory with the functions below, which take
- * the inode locks. So they are called without the locks that the VFS holds, and with a
- * copy of the name. They serialise themselves. Watches of "instances" are notified
+ * the inode locks. So these locks, which the VFS holds, are dropped for the call, and the
+ * name is copied. The callbacks serialise themselves. Watches of "instances" are notified
  * twice, by these functions and by the VFS.
  */
 static struct dentry *tracefs_mkdir(struct mnt_idmap *idmap, struct inode *dir,
@@ -615,7 +614,7 @@ static int tracefs_rmdir(struct inode *dir, struct dentry *dentry)
 	struct name_snapshot name;
 	int error;
 
-	/* The VFS has checked this, perhaps against outdated owners. */
+	/* The VFS has checked this, perhaps with outdated owners. */
 	tracefs_refresh_owner(dir);
 	tracefs_refresh_owner(inode);
 	if (check_sticky(&nop_mnt_idmap, dir, inode))
@@ -644,7 +643,7 @@ static const struct inode_operations tracefs_instances_inode_operations = {
  * Superblock and mount
  */
 
-/* What is true now, not what an option said: mount(8) hands it on to a remount. */
+/* Show the present values, not those given: mount(8) passes them on to a remount. */
 static int tracefs_show_options(struct seq_file *m, struct dentry *dentry)
 {
 	const struct inode *root = d_inode(dentry->d_sb->s_root);
@@ -709,7 +708,7 @@ static int tracefs_parse_param(struct fs_context *fc, struct fs_parameter *param
 	return 0;
 }
 
-/* A mount is a remount of the one superblock: it changes what it names. */
+/* A mount is a remount of the one superblock. It changes only what its options name. */
 static int tracefs_reconfigure(struct fs_context *fc)
 {
 	const struct tracefs_options *new = fc->fs_private;
@@ -824,16 +823,16 @@ MODULE_ALIAS_FS("tracefs");
  */
 
 /**
- * tracefs_start_creating - begin to create a name
+ * tracefs_start_creating - begin to create a file or directory
  * @name: the name
  * @parent: directory to create it in, NULL for the mount's root
  *
- * Pins the mount, for as long as the object lives.
+ * Pins the mount for as long as the object exists.
  *
  * Context: May sleep. On success the parent's i_rwsem is held until
  * tracefs_end_creating() or tracefs_failed_creating().
  * Return: a negative dentry; -EEXIST if the name is taken, -ENOENT if @parent was
- * removed, -EACCES or -ENAMETOOLONG for a name, -ENOMEM, or why the mount failed.
+ * removed, -EACCES or -ENAMETOOLONG for a bad name, -ENOMEM, or the error of the mount.
  */
 struct dentry *tracefs_start_creating(const char *name, struct dentry *parent)
 {
@@ -851,10 +850,10 @@ struct dentry *tracefs_start_creating(const char *name, struct dentry *parent)
 }
 
 /**
- * tracefs_failed_creating - give back what tracefs_start_creating() took
+ * tracefs_failed_creating - undo tracefs_start_creating()
  * @dentry: from tracefs_start_creating()
  *
- * Context: May sleep; lets go of the parent's i_rwsem.
+ * Context: May sleep; releases the parent's i_rwsem.
  * Return: NULL, as the creating functions do on error.
  */
 struct dentry *tracefs_failed_creating(struct dentry *dentry)
@@ -865,11 +864,11 @@ struct dentry *tracefs_failed_creating(struct dentry *dentry)
 }
 
 /**
- * tracefs_end_creating - finish what tracefs_start_creating() began
- * @dentry: from tracefs_start_creating(), made persistent meanwhile
+ * tracefs_end_creating - finish a creation that tracefs_start_creating() began
+ * @dentry: from tracefs_start_creating(), persistent by now
  *
- * Context: May sleep; lets go of the parent's i_rwsem.
- * Return: @dentry, kept by its being persistent.
+ * Context: May sleep; releases the parent's i_rwsem.
+ * Return: @dentry, which stays because it is persistent.
  */
 struct dentry *tracefs_end_creating(struct dentry *dentry)
 {
@@ -894,7 +893,7 @@ void tracefs_link_dir(struct inode *dir)
 }
 
 /**
- * tracefs_unlink_dir - take back what tracefs_link_dir() did
+ * tracefs_unlink_dir - undo tracefs_link_dir()
  * @dir: the parent
  *
  * Context: Does not sleep; takes i_lock.
@@ -908,9 +907,9 @@ void tracefs_unlink_dir(struct inode *dir)
 }
 
 /**
- * tracefs_release_mount - give back one pin of the mount
+ * tracefs_release_mount - release one pin of the mount
  *
- * Context: May sleep: with the last pin, the mount goes.
+ * Context: May sleep: the last pin releases the mount.
  */
 void tracefs_release_mount(void)
 {
@@ -920,15 +919,15 @@ void tracefs_release_mount(void)
 /**
  * tracefs_create_file - create a file
  * @name: its name
- * @mode: permission bits, the type S_IFREG being implied
+ * @mode: permission bits; the type S_IFREG is implied
  * @parent: directory to create it in, NULL for the mount's root
  * @data: becomes i_private
- * @fops: file operations, NULL for a file that reads empty and swallows writes
+ * @fops: file operations; with NULL, reads return nothing and writes are ignored
  *
  * Remove it with tracefs_remove(), or with a directory above it.
  *
  * Context: May sleep; takes the parent's i_rwsem.
- * Return: the dentry, or NULL on any error, lockdown among them.
+ * Return: the dentry, or NULL on any error, including lockdown.
  */
 struct dentry *tracefs_create_file(const char *name, umode_t mode,
 				   struct dentry *parent, void *data,
@@ -972,7 +971,7 @@ static struct dentry *tracefs_make_dir(const char *name, struct dentry *parent,
 	if (IS_ERR(dentry))
 		return NULL;
 
-	/* No access for others: who may search it is up to the mount's root. */
+	/* Others have no access by default; the mount's root decides about access to it. */
 	inode = tracefs_new_inode(dentry->d_sb, d_inode(dentry->d_parent), S_IFDIR | 0750);
 	if (!inode)
 		return tracefs_failed_creating(dentry);
@@ -995,7 +994,7 @@ static struct dentry *tracefs_make_dir(const char *name, struct dentry *parent,
  * Remove it with tracefs_remove(), or with a directory above it.
  *
  * Context: May sleep; takes the parent's i_rwsem.
- * Return: the dentry, or NULL on any error, lockdown among them.
+ * Return: the dentry, or NULL on any error, including lockdown.
  */
 struct dentry *tracefs_create_dir(const char *name, struct dentry *parent)
 {
@@ -1009,12 +1008,12 @@ struct dentry *tracefs_create_dir(const char *name, struct dentry *parent)
  * tracefs_create_instance_dir - create the directory of instances
  * @name: its name
  * @parent: directory to create it in, NULL for the mount's root
- * @mkdir: called with the name when somebody makes a directory in it
- * @rmdir: called with the name when somebody removes one
+ * @mkdir: called with the name when a task makes a directory in it
+ * @rmdir: called with the name when a task removes one
  *
- * The callbacks create and remove the directory themselves. They are called without
- * inode locks, several at a time, and their result is that of the system call. There
- * is one such directory.
+ * The callbacks create and remove the directory themselves. Several may run at once.
+ * They are called without inode locks, and their result is that of the system call.
+ * There is one such directory.
  *
  * Context: At boot. May sleep.
  * Return: the dentry, or NULL on any error.
@@ -1043,14 +1042,13 @@ static void tracefs_removed_one(struct dentry *dentry)
 }
 
 /**
- * tracefs_remove - remove a file, or a directory with all below it
+ * tracefs_remove - remove a file, or a directory and everything below it
  * @dentry: from one of the creating functions; NULL and error pointers are
- *	left alone
+ *	ignored
  *
- * An "events" directory below @dentry is removed before, with
- * eventfs_remove_events_dir().
+ * First remove an "events" directory below @dentry with eventfs_remove_events_dir().
  *
- * Context: May sleep; takes the i_rwsem of the parent and of all below.
+ * Context: May sleep; takes the i_rwsem of the parent and of everything below.
  */
 void tracefs_remove(struct dentry *dentry)
 {
@@ -1058,8 +1056,8 @@ void tracefs_remove(struct dentry *dentry)
 		return;
 
 	/*
-	 * The superblock stays while its last object goes. This only counts: the
-	 * mount is there, pinned by @dentry.
+	 * Keep the superblock while its last object is removed. This only counts: the
+	 * mount exists, because @dentry pins it.
 	 */
 	simple_pin_fs(&tracefs_type, &tracefs_mount, &tracefs_mount_count);
 	simple_recursive_removal(dentry, tracefs_removed_one);
@@ -1067,7 +1065,7 @@ void tracefs_remove(struct dentry *dentry)
 }
 
 /**
- * tracefs_initialized - is tracefs there to create files in?
+ * tracefs_initialized - check whether files can be created in tracefs
  *
  * Context: Any.
  * Return: true once the file system is registered.

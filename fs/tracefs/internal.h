@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the two halves of tracefs share: inode.c (mount, options, owners,
- * static files and directories) and event_inode.c (eventfs, the part below
- * an "events" directory).
+ * Declarations that the two halves of tracefs share: inode.c (mount, options, owners,
+ * static files and directories) and event_inode.c (eventfs, the part below an
+ * "events" directory).
  */
 #ifndef _TRACEFS_INTERNAL_H
 #define _TRACEFS_INTERNAL_H
@@ -17,43 +17,43 @@ struct eventfs_inode;
 /*
  * Inode numbers come from a counter, in blocks of eight. A static file or directory
  * takes one block, and so does an event directory with up to seven files. The id of
- * an object is its first block. The first number of that is the object's own, slot 0.
- * The file made from entry i of an event directory has the number of slot 1 + i.
+ * an object is the number of its first block. The first inode number in that block is
+ * the object's own, slot 0. The file of entry i of an event directory has slot 1 + i.
  *
- * A number costs an addition. Numbers do not run out and are not given back. The
- * counter starts again after 2^32 blocks (2^29 where i_ino has 32 bits): a directory
- * each millisecond takes 50 days for that. From then on, two objects may have the same
- * number. That may confuse programs, but not the kernel: inodes are found by node and
+ * A number costs one addition. Numbers do not run out and are not reused on purpose. The
+ * counter wraps after 2^32 blocks (2^29 where i_ino has 32 bits), which takes 50 days
+ * if a directory is created every millisecond. After that, two objects may have the same
+ * number. This may confuse programs, but not the kernel: it finds inodes by node and
  * slot.
  *
  * The numbers of the first 2^29 blocks fit into 32 bits. After that, 32-bit programs
  * without large file support get EOVERFLOW from stat(), as they do from XFS. Numbers
- * that stayed below 2^32 would spare them that, but the counter would start again
- * eight times as soon, for all programs.
+ * below 2^32 would avoid that, but the counter would wrap eight times as soon, for all
+ * programs.
  */
 #define TRACEFS_BLOCK_SHIFT	3
 #define TRACEFS_BLOCK_SIZE	BIT(TRACEFS_BLOCK_SHIFT)
 
-/* The number of an object, or of one of its files, as i_ino has it */
+/* The inode number of an object, or of one of its files, in the width of i_ino */
 static inline u64 tracefs_ino(u32 id, unsigned int slot)
 {
 	return ((typeof_member(struct inode, i_ino))id << TRACEFS_BLOCK_SHIFT) + slot;
 }
 
 /**
- * struct tracefs_attr - what someone set on one file or directory
+ * struct tracefs_attr - the attributes that were set on one file or directory
  * @set: ATTR_UID, ATTR_GID, ATTR_MODE, ATTR_ATIME, ATTR_MTIME, ATTR_CTIME:
  *	which of the fields below were set
- * @uid: owner, valid as long as @uid_reset is the superblock's
- * @gid: group, valid as long as @gid_reset is the superblock's
+ * @uid: owner, valid while @uid_reset equals that of the superblock
+ * @gid: group, valid while @gid_reset equals that of the superblock
  * @uid_reset: the superblock's count of uid= remounts when @uid was set
  * @gid_reset: the same for gid=
  * @mode: permission bits
  * @atime: time of last access, in ns since the epoch, as all times here
  * @mtime: time of last modification
  * @ctime: time of the last change of any of these
- * @generation: of the object, counting its changes, when @mtime and @ctime were
- *	set, which hold until the next
+ * @generation: the object's count of changes when @mtime and @ctime were set; they
+ *	are valid until it changes
  */
 struct tracefs_attr {
 	u32 set;
@@ -71,31 +71,31 @@ struct tracefs_attr {
 /**
  * struct tracefs_attrs - attributes by slot, replaced as a whole
  * @rcu: for kfree_rcu()
- * @slot: what was set, by slot
+ * @slot: the attributes of each slot
  *
  * Immutable once published, so that a reader sees all of a change or nothing
- * of it. Written by tracefs_record_attr() alone.
+ * of it. Only tracefs_record_attr() writes it.
  */
 struct tracefs_attrs {
 	struct rcu_head rcu;
 	struct tracefs_attr slot[];
 };
 
-/* tracefs_inode::flags, constant from before the inode can be found */
+/* tracefs_inode::flags, which do not change once the inode can be found */
 #define TRACEFS_EVENT		BIT(0)	/* belongs to eventfs, @node is valid */
 #define TRACEFS_INSTANCES	BIT(1)	/* "instances" or anything below it */
 
 /**
  * struct tracefs_inode - an inode of tracefs
  * @vfs_inode: the VFS's part
- * @node: with TRACEFS_EVENT, a directory's node, or the node of a file's
- *	directory, counted
+ * @node: with TRACEFS_EVENT, the node of a directory, or that of a file's
+ *	directory, with a reference
  * @attrs: without TRACEFS_EVENT, what was set by chown or chgrp, or NULL
- * @generation: the generation of the defaults that i_uid and i_gid are from
+ * @generation: the generation of the defaults from which i_uid and i_gid were computed
  * @flags: TRACEFS_*
  * @slot: with TRACEFS_EVENT, 0 for a directory, 1 + i for the file of entry i
  *
- * All but @vfs_inode is zeroed on every allocation.
+ * All fields except @vfs_inode are zeroed on every allocation.
  */
 struct tracefs_inode {
 	struct inode vfs_inode;

@@ -6,8 +6,8 @@
  *
  * The tracefs_*() functions create files and directories that stay in the
  * dentry cache until they are removed. The eventfs_*() functions describe
- * directories of trace events, of which there are too many for that: their
- * dentries and inodes are made when somebody looks.
+ * directories of trace events, which are too many for that. Their dentries
+ * and inodes are created when a name is looked up.
  */
 #ifndef _TRACEFS_H_
 #define _TRACEFS_H_
@@ -24,59 +24,57 @@ struct file_operations;
 struct eventfs_inode;
 
 /**
- * typedef eventfs_callback - say whether a file exists, and what it is
+ * typedef eventfs_callback - report whether a file exists, and its properties
  * @name: name of the entry
- * @mode: to be set to the permission bits
+ * @mode: set this to the permission bits
  * @data: the data of the directory; may be replaced, for this file only
- * @fops: to be set to the file operations
+ * @fops: set this to the file operations
  *
  * May be called at any time between the creation and the removal of its
- * directory, from several CPUs at once, for a lookup or for a listing, and must
- * answer by the state of things, not by the number of calls. Only the answer
- * whether the file exists may change: as long as somebody has the file open or
- * watches it, the rest stays what it was at first. What it puts into @data
- * becomes i_private and has to stay valid as @data itself does, see
- * eventfs_release.
+ * directory, from several CPUs at once, for a lookup or for a listing. The
+ * result must depend on the present state, not on the number of calls. Only
+ * whether the file exists may change: while a task has the file open or watches
+ * it, the rest stays as it was at first. What the callback stores in @data becomes
+ * i_private, and must stay valid as long as @data itself, see eventfs_release.
  *
- * The removal waits for it. So it must not wait for event_mutex, nor for
- * anything that is held around a removal, nor call back into eventfs.
+ * The removal waits for the callback. So it must not wait for event_mutex, nor for
+ * anything that is held around a removal, and must not call eventfs functions.
  *
- * Context: May sleep. The lock of the directory's inode is held, none of
- * eventfs's.
- * Return: a positive number if there is such a file; otherwise there is not,
- * now: the next lookup asks again.
+ * Context: May sleep. The lock of the directory's inode is held, but no lock of
+ * eventfs.
+ * Return: a positive number if the file exists, any other number if not. The next
+ * lookup calls again.
  */
 typedef int (*eventfs_callback)(const char *name, umode_t *mode, void **data,
 				const struct file_operations **fops);
 
 /**
- * typedef eventfs_release - a directory's data is no longer used
+ * typedef eventfs_release - release a directory's data
  * @name: name of the entry
  * @data: the data of the directory
  *
  * Called once for each entry that has one, after the last dentry and the last inode of
  * its directory are gone. So what an open file uses through @data is valid until it is
- * closed; a watch or a Landlock rule may keep an inode longer. Never called for a
+ * closed. A watch or a Landlock rule may keep an inode longer. Never called for a
  * directory whose creation failed. Without a release, @data may be freed as soon as
- * the removal returned, and the file operations must find out for themselves that it
- * is.
+ * the removal has returned, and the file operations must check whether it was.
  *
- * Context: Runs inside eventfs_remove_dir(), with what its caller holds, or in
- * any dput() or iput(), or at the end of a lookup or listing, under the lock of
- * a directory's inode, or in memory reclaim: must not wait for event_mutex, nor
- * allocate with GFP_KERNEL, nor call back into eventfs.
+ * Context: Runs in eventfs_remove_dir() under the locks of its caller, in any dput() or
+ * iput(), at the end of a lookup or listing under the lock of a directory's inode, or in
+ * memory reclaim. Must not wait for event_mutex, allocate with GFP_KERNEL or call
+ * eventfs functions.
  */
 typedef void (*eventfs_release)(const char *name, void *data);
 
 /**
  * struct eventfs_entry - a file of a directory of events
  * @name: its name, different from those of the other entries
- * @callback: says whether the file exists, and what it is
+ * @callback: reports whether the file exists, and its properties
  * @release: called when the directory's data is no longer used, or NULL
  *
- * An array of these may be shared by many directories, also in different
- * lengths, and stays until the last release. A child of the same name as an entry
- * hides the entry's file as long as it is there.
+ * Many directories may share an array of these, also with different lengths. It
+ * must stay valid until the last release. A child with the name of an entry hides
+ * the entry's file while the child exists.
  */
 struct eventfs_entry {
 	const char			*name;
@@ -101,12 +99,12 @@ struct eventfs_inode *eventfs_create_dir(const char *name, struct eventfs_inode 
  * succeeds. Creates the children that do not exist yet, with eventfs_add_dir() or
  * eventfs_add_lazy_dir().
  *
- * When a child is to come or go, call eventfs_defer() first, then change what this
- * operation reads, then create or remove the child if the directory is filled, under
- * eventfs_lock().
+ * When a child is to be created or removed, call eventfs_defer() first. Then change what
+ * this operation reads. Then, under eventfs_lock(), create or remove the child if the
+ * directory is filled.
  *
  * Context: May sleep. The tree's lock is held, and perhaps that of the directory's
- * inode: must not wait for event_mutex, nor call back into eventfs but for these two.
+ * inode. Must not wait for event_mutex, or call eventfs functions except these two.
  * Return: 0, or -ENOMEM, with which the lookup or listing fails.
  */
 typedef int (*eventfs_fill)(struct eventfs_inode *dir, void *data);
