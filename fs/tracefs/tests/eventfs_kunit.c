@@ -4339,7 +4339,7 @@ static void killed_task_fills_nothing(struct kunit *test)
 	task = kthread_run(ek_look_until_killed, &victim, "ek_victim");
 	if (!IS_ERR(task)) {
 		for (int i = 0; i < 1000 && READ_ONCE(task->__state) != TASK_KILLABLE; i++)
-			msleep(1);
+			fsleep(1000);
 		send_sig(SIGKILL, task, 1);
 		KUNIT_EXPECT_NE(test, wait_for_completion_timeout(&victim.done, 10 * HZ), 0);
 	}
