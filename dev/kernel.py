@@ -18,14 +18,13 @@ from pathlib import Path
 
 import source as kernel_source
 from common import (BUILD_PROGRAMS, LOGS, REPO, Failure, Parser, cache, clean_env,
-                    identity, lock, main, need, new_directory, one_of, progress_line,
+                    lock, main, need, new_directory, one_of, progress_line,
                     run, say, started, write_file)
 
-MAINTAINERS = "MAINTAINERS"
 # Laid over the kernel's own files, at the same paths.
 OVERLAY = ("fs", "include", "tools/testing", "Documentation")
 # What of that cannot change the image.
-NOT_IN_IMAGE = ("tools/testing/", "Documentation/", MAINTAINERS)
+NOT_IN_IMAGE = ("tools/testing/", "Documentation/", "MAINTAINERS")
 # Fixed, so that the same source gives the same image and ccache hits.
 MAKE_FLAGS = ("ARCH=x86_64", "KBUILD_BUILD_USER=eventfs",
               "KBUILD_BUILD_HOST=eventfs", "KBUILD_BUILD_VERSION=1",
@@ -295,44 +294,7 @@ def our_files(source):
         patches.append(source.base.patch)
     if patches:
         apply_patches(patches, files, source.path)
-    if (source.path / MAINTAINERS).exists():
-        files[MAINTAINERS] = maintainers(files, source.path)
     return files
-
-
-def maintainers_entry(files, pristine):
-    """The title and the lines of our entry, with the git user as maintainer, and
-    without lines F: whose files do not exist in the tree."""
-    entry = (REPO / "edits" / MAINTAINERS).read_text(encoding="utf-8").split("\n\n", 1)[1]
-    title, *lines = entry.rstrip("\n").split("\n")
-    name, email = identity()
-    if email:
-        lines.insert(0, f"M:\t{name} <{email}>")
-    there = [name for name, file in files.items() if file]
-    return title, [line for line in lines if not line.startswith("F:")
-                   or (pristine / line[3:]).exists()
-                   or any(name.startswith(line[3:]) for name in there)]
-
-
-def maintainers(files, pristine):
-    """The file, with our entry in it."""
-    content, mode = content_and_mode(pristine / MAINTAINERS)
-    return with_entry(content.decode(), *maintainers_entry(files, pristine)).encode(), mode
-
-
-def with_entry(text, title, lines):
-    """Puts an entry in its alphabetic place, where the fewest entries are on the wrong
-    side of it: not all of that file is in order."""
-    others = list(re.finditer(r"^(?![A-Z]:\t)(\S.*)\n(?=[A-Z]:\t)", text, re.MULTILINE))
-    if not others:
-        raise Failure(f"{MAINTAINERS} has no entries to put ours between")
-    wrong = least = sum(other[1] < title for other in others)
-    place = others[0].start()
-    for other, following in zip(others, [*(o.start() for o in others[1:]), len(text)]):
-        wrong += 1 if other[1] > title else -1
-        if wrong <= least:
-            least, place = wrong, following
-    return text[:place] + "\n".join([title, *lines]) + "\n\n" + text[place:]
 
 
 def apply_patches(patches, files, pristine):

@@ -26,8 +26,7 @@ def touched_by_patches(source):
     patches = [*source.edits(), source.base.patch]
     text = "\n".join(patch.read_text(encoding="utf-8") for patch in patches
                      if patch.exists())
-    return {*re.findall(r"^--- a/(\S+)", text, re.MULTILINE), kernel_build.MAINTAINERS,
-            "Makefile"}
+    return {*re.findall(r"^--- a/(\S+)", text, re.MULTILINE), "Makefile"}
 
 
 def names_of_interest(source):

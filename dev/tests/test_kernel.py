@@ -274,14 +274,3 @@ class Overlay(ToolsTest):
         self.addCleanup(patch.unlink)
         with self.assertRaisesRegex(common.Failure, "test.patch does not apply"):
             kernel.apply_patches([patch], {}, self.tree)
-
-
-class MaintainersEntry(unittest.TestCase):
-    def test_place(self):
-        text = "Preface\n\nA\nM:\tx\n\nZ IS LOST\nM:\tx\n\nC\nM:\tx\n\n" \
-               "M\nM:\tx\n\nTHE REST\nM:\tx\n"
-        for title, following in (("B", "Z IS LOST"), ("D", "M"), ("N", "THE REST")):
-            after = kernel.with_entry(text, title, ["L:\ty"])
-            self.assertIn(f"\n\n{title}\nL:\ty\n\n{following}\n", after)
-        with self.assertRaisesRegex(common.Failure, "MAINTAINERS has no entries"):
-            kernel.with_entry("nothing\n", "B", [])
