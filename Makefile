@@ -7,7 +7,10 @@
 #            ONLY=check (make check)  ONLY=Class.test_name (make test-tools)
 #            RESULTS=directory (make test, make harden: results.ktap, .xml, logs)
 #            PROFILE='case,place,size' (make bench-profile)
-#            ONLY=patch COMPILE=1 SHORT=1 (make series-check)  FORCE=1 (make overlay)
+#            ONLY=series SIGNOFF='Name <mail>' ASSISTED_BY='...' REVIEWER='Name <mail>'
+#            REROLL=n (make series)  TREE=path (make series-branch, make series-save)
+#            ONLY=series COMPILE=1 (make series-check)
+#            FORCE=1 (make overlay, make series-branch)
 #            MINUTES=n SEED=n ONLY=workers (make stress)
 #            SECONDS=n SEED=n INPUT=hex (make fuzz)
 #            A variable that a target does not use is an error.
@@ -15,7 +18,8 @@
 # The tools read these from the environment, so that neither make nor a shell expands
 # what the user wrote.
 VARIABLES := CMD KERNEL CONFIG DEBUG BASE KSRC SMP MEM ICOUNT ACCEL TIMEOUT ONLY CASE PROFILE \
-	MINUTES SECONDS SEED INPUT RESULTS COMPILE SHORT FORCE
+	MINUTES SECONDS SEED INPUT RESULTS COMPILE FORCE \
+	TREE SIGNOFF ASSISTED_BY REVIEWER REROLL
 GIVEN := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
 $(foreach name,$(filter $(VARIABLES),$(GIVEN)),\
 	$(eval override $(name) := $$(value $(name))))
@@ -30,7 +34,8 @@ MAKEFLAGS += --no-print-directory
 
 .PHONY: help run debug test test-rest test-all test-long test-mainline harden record-stock \
 	bench bench-check bench-record bench-profile picture clients mutants coverage stress \
-	fuzz model check series series-check overlay deb test-tools clean python
+	fuzz model check series series-branch series-save \
+	series-check overlay deb test-tools clean python
 
 help: ## List the targets and variables
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -106,8 +111,14 @@ model: python ## Check a model of the locking protocol exhaustively
 check: python ## Check the code with compilers and other tools, without running it
 	@dev/check.py
 
-series: python ## Write the patches as git format-patch does, and apply them to check them
+series: python ## Check the patch series and write them to build/series, ready to be sent
 	@series/series.py
+
+series-branch: python ## Make commits of the patches in the kernel's work tree TREE=path
+	@series/series.py --branch
+
+series-save: python ## Write these commits back to series/, as patches
+	@series/series.py --save
 
 series-check: python ## Build, boot and test the state after each patch
 	@series/series_check.py

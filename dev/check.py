@@ -21,8 +21,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 import kernel as kernel_build
-from common import (REPO, Failure, Parser, clean_env, last_line, main, need, run, say,
-                    some_of, write_file)
+from common import (REPO, Failure, Parser, clean_env, last_line, main, need, say, some_of)
 from source import base_names, tree_files
 
 sys.path.insert(1, str(REPO / "series"))
@@ -64,13 +63,6 @@ CHECKPATCH_IGNORE = {
     SELFTESTS + "eventfs_walk_test.c": ["SPACING"],
     SHELL_TESTS: ["REPEATED_WORD"],
 }
-# By these get_maintainer.pl knows a kernel's tree.
-TOP_OF_TREE = ("COPYING", "CREDITS", "Kbuild", "Makefile", "README", "arch/Kconfig",
-               "drivers/Makefile", "fs/Makefile", "include/Kbuild", "init/Makefile",
-               "ipc/Makefile", "kernel/Makefile", "lib/Makefile")
-# The same for patches. The entry of MAINTAINERS comes first and covers
-# what is added later; the check "series" sees to that itself.
-PATCH_IGNORE = ["FILE_PATH_CHANGES"]
 SHELL_TESTS_EXCLUDE = [
     "SC1091",   # ftracetest's functions are found when it runs
     "SC2010", "SC2012",     # what ls prints is what is tested
@@ -83,7 +75,7 @@ SHELL_TESTS_EXCLUDE = [
 # Names of the kernel, and SystemTap's program, which codespell takes for mistakes.
 WORDS = "filp,iput,stap"
 # Recorded figures, texts, and patches, whose files have their own.
-NO_SPDX = re.compile(r"(.*/)?README\.md|series/.*\.txt|bench/v.*\.(csv|svg|txt)|.*\.patch")
+NO_SPDX = re.compile(r"(.*/)?README\.md|series/.*/cover\.txt|bench/v.*\.(csv|svg|txt)|.*\.patch")
 FINDING = re.compile(r"(?:Warning: )?([^\s:]+):(\d+)(?::[\d-]+)?:? (.*)")
 WRONG = re.compile(r"(fatal )?(warning|error)\b", re.IGNORECASE)
 
@@ -288,63 +280,12 @@ class Tree:
                                 self.files(f"^{SELFTESTS}.*\\.c$"))
 
     def series(self):
-        """The series can be written and applied; its patches are as the kernel's own
-        checkers want them, and its entry of MAINTAINERS."""
-        series = patch_series.Series(self.kernel.source)
+        """The patches apply, and give these files in the end."""
+        source = self.kernel.source
         with tempfile.TemporaryDirectory(prefix="eventfs-series-") as scratch:
-            scratch = Path(scratch)
-            patch_series.write_series(series, scratch, copies=False)
-            patches = sorted(scratch.glob("[0-9]*.patch"))
-            found = Findings(scratch, [patch.name for patch in patches])
-            self.check_patches(series, patches[1:], found)
-            check_maintainers(series, scratch / "maintainers", found)
-        return len(patches) - 1, found
-
-    def check_patches(self, series, patches, found):
-        for step, patch in zip(series.steps, patches):
-            ignored = PATCH_IGNORE + sum(
-                (types for path, types in CHECKPATCH_IGNORE.items()
-                 if any(path.startswith(tuple(words)) for (command, *words), _
-                        in step.commands if command == "adds")), [])
-            said = output("perl", "scripts/checkpatch.pl", "--strict", "--emacs",
-                          "--show-types", "--ignore", ",".join(ignored), patch,
-                          cwd=self.src)
-            found.read(said, only=re.compile("(ERROR|WARNING|CHECK):"))
-            if not re.search("^total: .* lines checked", said[0], re.MULTILINE):
-                raise Failure(f"it did not check {patch.name}: {last_line(said[0])}")
-
-
-def check_maintainers(series, top, found):
-    """Our entry covers each new file from its patch on, and the kernel's own scripts
-    have nothing to say of it."""
-    source = series.source.path
-    for step, state in zip(series.steps, series.states[1:]):
-        title, lines = kernel_build.maintainers_entry(state, source)
-        covered = tuple(line[3:] for line in lines if line.startswith("F:"))
-        found.lines += [f"MAINTAINERS: {step.where()} adds {name}, which no F: names"
-                        for name, file in state.items()
-                        if file and not name.startswith(covered)
-                        and not (source / name).exists()]
-    # A tree of names is enough for them.
-    for name in [*TOP_OF_TREE, *series.last]:
-        write_file(top / name, b"")
-    text = series.last.file(kernel_build.MAINTAINERS)[0].decode()
-    write_file(top / kernel_build.MAINTAINERS, text.encode())
-    for script in ("get_maintainer.pl", "parse-maintainers.pl"):
-        write_file(top / "scripts" / script, (source / "scripts" / script).read_bytes())
-    run(["git", "init", "-q"], "git init", cwd=top)
-    run(["git", "add", "-A"], "git add", cwd=top)
-    first = text[:text.index(f"\n{title}\n")].count("\n") + 2
-    for test in ("patterns", "sections"):
-        said = run(["perl", "scripts/get_maintainer.pl", f"--self-test={test}"],
-                   "get_maintainer.pl", cwd=top)
-        found.lines += [line for line in said.splitlines() if
-                        first <= int((re.match(r"\S+?:(\d+):", line) or "00")[1]) <=
-                        first + len(lines)]
-    run(["perl", "scripts/parse-maintainers.pl", "--order"], "parse-maintainers.pl", cwd=top)
-    entry = "\n".join([title, *lines])
-    if f"\n\n{entry}\n\n" not in (top / "MAINTAINERS.new").read_text(encoding="utf-8"):
-        found.lines.append(f"MAINTAINERS:{first}: parse-maintainers.pl orders it otherwise")
+            count = patch_series.check(patch_series.Stack(
+                source, patch_series.all_series(source.base), Path(scratch) / "tree"))
+        return count, self.found()
 
 
 def link_all(folder, to, but):

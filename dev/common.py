@@ -33,9 +33,10 @@ POLICY_PROGRAMS = {"checkpolicy": "checkpolicy"}
 PLOT_PROGRAMS = {"gnuplot": "gnuplot-nox"}
 # What the Makefile passes in the environment: NAME=value is --name=value ...
 VARIABLES = ("CMD", "KERNEL", "CONFIG", "BASE", "KSRC", "SMP", "MEM", "ACCEL", "TIMEOUT",
-             "ONLY", "CASE", "PROFILE", "MINUTES", "SECONDS", "SEED", "INPUT", "RESULTS")
+             "ONLY", "CASE", "PROFILE", "MINUTES", "SECONDS", "SEED", "INPUT", "RESULTS",
+             "TREE", "SIGNOFF", "ASSISTED_BY", "REVIEWER", "REROLL")
 # ... and NAME=1 is --name.
-FLAGS = ("DEBUG", "ICOUNT", "COMPILE", "SHORT", "FORCE")
+FLAGS = ("DEBUG", "ICOUNT", "COMPILE", "FORCE")
 INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -71,7 +72,7 @@ class Parser(argparse.ArgumentParser):
 
 def variables():
     """The arguments that those in the environment stand for -> NAME=value"""
-    words = {f"--{name.lower()}={os.environ[name]}": f"{name}={os.environ[name]}"
+    words = {f"--{name.lower().replace('_', '-')}={os.environ[name]}": f"{name}={os.environ[name]}"
              for name in VARIABLES if os.environ.get(name)}
     for name in FLAGS:
         value = os.environ.get(name) or "0"

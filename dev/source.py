@@ -101,9 +101,10 @@ def find(base_name, ksrc=None):
 
 
 def has_ours(path):
-    """Whether the tree's eventfs is this one, which has nodes in a cache of their own"""
+    """Whether the tree has this eventfs or a part of the series, which begin with tests"""
     file = path / "fs/tracefs/event_inode.c"
-    return file.is_file() and b"eventfs_node_cache" in file.read_bytes()
+    return (path / "tools/testing/selftests/filesystems/eventfs/Makefile").exists() or \
+        file.is_file() and b"eventfs_node_cache" in file.read_bytes()
 
 
 def needs_stock(ksrc, what):

@@ -23,7 +23,7 @@ import source as kernel_source
 from common import (BUILD, LOGS, POLICY_PROGRAMS, REPO, TEST_PROGRAMS, Failure, Parser,
                     clean_env, main, minutes, need, progress_line, run, say, some_of,
                     started, write_file)
-from kernel import Kernel, content_and_mode
+from kernel import Kernel
 
 TIMES = BUILD / "suite-times"
 FTRACE = "tools/testing/selftests/ftrace"
@@ -613,11 +613,9 @@ def read_record(kernel):
 def copy_selftests(kernel, to):
     """ftracetest and its tests, with ours laid over."""
     shutil.copytree(kernel.source.path / FTRACE, to)
-    if kernel.source.ours:
-        return
-    for name in kernel_source.tree_files(REPO, FTRACE):
-        write_file(to / os.path.relpath(name, FTRACE),
-                   *content_and_mode(REPO / name))
+    for name, file in kernel.overlay.items():
+        if file and name.startswith(FTRACE):
+            write_file(to / os.path.relpath(name, FTRACE), *file)
 
 
 def ftracetest_script(kernel, rundir, tests):

@@ -1,499 +1,359 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""Write the patch series to build/series/BASE, as git format-patch does.
+"""Check the patch series, and write them to build/series as mails for git send-email.
 
-This repository has the files as they are after the last patch. Each series/NN-name.txt
-is a patch: its message, and after a line "---" the parts of those files that it adds.
-Taking these away, from the last patch to the first, gives the states in between, and in
-the end the stock kernel. series/README.md describes the format.
+series/N-NAME/ has the patches of a series and its cover letter. --branch makes them
+commits in a kernel's work tree, --save writes these commits back.
 """
 
+import contextlib
+import functools
 import os
 import re
-import shlex
 import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
+from email.utils import formataddr, parseaddr
 from pathlib import Path
 
 sys.path.insert(1, str(Path(__file__).resolve().parents[1] / "dev"))
 
 import kernel as kernel_build
 import source as kernel_source
-from common import BUILD, REPO, Failure, Parser, identity, main, run, write_file
-from kernel import MAINTAINERS
+from common import BUILD, REPO, Failure, Parser, main, matching, run, say, some_of, write_file
 
-STEPS = REPO / "series"
-COVER = STEPS / "cover.txt"
-FIGURES = REPO / "bench/v6.12.txt"
-CHANGES = REPO / "Documentation/filesystems/eventfs.rst", "What differs from earlier kernels"
-# A comment at the top level of a file that is the title of a section
-SECTION = re.compile(r"^/\*\n \* ([A-Z][^\n]*)\n \*/\n\n", re.MULTILINE)
-
-
-class Tree(dict):
-    """A state: path -> content and mode of what is not as in the stock kernel,
-    None for what is not there."""
-
-    def __init__(self, stock, files):
-        super().__init__(files)
-        self.stock = stock
-
-    def of_stock(self, name):
-        path = self.stock / name
-        return kernel_build.content_and_mode(path) if path.exists() else None
-
-    def file(self, name):
-        return self[name] if name in self else self.of_stock(name)
-
-    def put(self, name, file):
-        self[name] = file
-        if file == self.of_stock(name):
-            del self[name]
-
-    def has(self, pattern):
-        """Is there a file of ours of this path, or below it?"""
-        return any(file and name.startswith(pattern) for name, file in self.items())
-
-
-class Text:
-    """A file to take text out of, or one of its definitions."""
-
-    def __init__(self, text, definition=None):
-        self.whole = text
-        self.start, self.end = find_definition(text, definition) if definition else (0, len(text))
-
-    def inside(self):
-        return self.whole[self.start:self.end]
-
-    def cut(self, start, end, new=""):
-        """Replaces a part of what is inside; leaves no two empty lines, and none
-        at either end of a block."""
-        before, after = self.whole[:self.start + start], self.whole[self.start + end:]
-        if not new and after.startswith("\n") and \
-                (not before or before.endswith(("\n\n", "{\n"))):
-            after = after[1:]
-        if not new and before.endswith("\n\n") and after.startswith(("}", "*/")):
-            before = before[:-1]
-        return before + new + after if after else (before + new).rstrip("\n") + "\n"
-
-
-def definitions(text):
-    """(start, end, code) of each definition at the top level, with the comment above it
-    and the empty line below."""
-    start, deep = 0, False
-    position = 0
-    for line in text.splitlines(keepends=True):
-        position += len(line)
-        if re.match(r"[^\s/*#].*\{$|\{$", line.rstrip("\n")):
-            deep = True
-        elif line.startswith("}"):
-            deep = False
-        elif line == "\n" and not deep:
-            yield start, position, text[start:position]
-            start = position
-    if start < len(text):
-        yield start, len(text), text[start:]
-
-
-def defined_name(block):
-    """The name of what a block defines first: of a struct, a function or a table."""
-    code = re.sub(r"/\*.*?\*/|^#.*?$", "", block, flags=re.DOTALL | re.MULTILINE)
-    head = re.split(r"[{;=]", code, maxsplit=1)[0].strip()
-    if re.fullmatch(r"(struct|union|enum) \w+", head):
-        return head
-    called = re.search(r"(\w+)\((\w*)", head)
-    if called:
-        # A macro may make the head of a function.
-        return called[2] if called[1].isupper() else called[1]
-    return head.split(" ")[-1].lstrip("*")
-
-
-def find_definition(text, name):
-    found = [(start, end) for start, end, block in definitions(text)
-             if defined_name(block) == name]
-    if len(found) != 1:
-        raise ValueError(f"{name} is defined there {len(found)} times")
-    return found[0]
-
-
-class Step:
-    """A patch of the series."""
-
-    def __init__(self, path):
-        self.path = path
-        self.name = path.stem
-        head, mark, rest = path.read_text(encoding="utf-8").partition("\n---\n")
-        if not mark or "\n\n" not in head:
-            raise Failure(f"{self.where()}: it needs a message and a line --- after it")
-        self.subject, self.body = head.strip("\n").split("\n\n", 1)
-        lines = rest.splitlines()
-        self.backport = "only backport" in lines
-        self.commands = list(self.parse([line for line in lines if line != "only backport"]))
-
-    def where(self):
-        return f"series/{self.path.name}"
-
-    def parse(self, lines):
-        """Commands as words, with the lines that belong to each: those of a hunk, or
-        what stood there before."""
-        words, below = None, []
-        for line in lines:
-            if words and line[:1] in ("-", "+", " ", "\t"):
-                below.append(line)
-                continue
-            if words:
-                yield words, below
-            words, below = None, []
-            if line and not line.startswith("#"):
-                try:
-                    words = [word.replace("\\n", "\n").replace("\\t", "\t")
-                             for word in shlex.split(line)]
-                except ValueError as error:
-                    raise Failure(f"{self.where()}: {line}: {error}") from error
-        if words:
-            yield words, below
-
-    def undo(self, tree):
-        """Takes away from a state what this patch brings."""
-        name = definition = None
-        for (command, *words), below in self.commands:
-            try:
-                if command == "in":
-                    name, definition = words[0], (words[1:] or [None])[0]
-                    if tree.file(name) is None:
-                        raise ValueError("there is no such file")
-                elif command in FILES and not below:
-                    FILES[command](tree, *words)
-                elif command in TEXTS and name:
-                    content, mode = tree.file(name)
-                    text = Text(content.decode(), definition)
-                    tree.put(name, (TEXTS[command](text, below, *words).encode(), mode))
-                else:
-                    raise ValueError("is no command here")
-            except (ValueError, TypeError) as error:
-                place = f" in {' '.join(filter(None, (name, definition)))}" \
-                    if name and command in TEXTS else ""
-                shown = [line for line in below if line[0] == "+"] \
-                    if command == "@@" else [" ".join([command, *words])]
-                raise Failure(f"{self.where()} does not apply{place}: "
-                              f"{' '.join((shown or below)[0].split())}: {error}") from error
-
-
-def undo_adds(tree, *patterns):
-    for pattern in patterns:
-        names = [name for name, file in tree.items() if file and
-                 (name == pattern or pattern.endswith("/") and name.startswith(pattern))]
-        if not names:
-            raise ValueError(f"no file of ours is {pattern}")
-        for name in names:
-            tree.put(name, None)
-
-
-def undo_edits(tree, *names):
-    for name in names:
-        if name not in tree or tree.of_stock(name) is None:
-            raise ValueError(f"{name} is as in the stock kernel, or not in it")
-        tree.put(name, tree.of_stock(name))
-
-
-def undo_moves(tree, old, new):
-    if tree.file(old) is not None or tree.file(new) != tree.of_stock(old):
-        raise ValueError("something else is there after it")
-    tree.put(new, None)
-    tree.put(old, tree.of_stock(old))
-
-
-def undo_removes(tree, name, was, old):
-    if was != "was" or tree.file(name) is not None or tree.of_stock(old) is None:
-        raise ValueError("it is there after it, or was not in the stock kernel")
-    tree.put(name, tree.of_stock(old))
-
-
-def undo_hunk(text, lines):
-    old = "".join(f"{line[1:]}\n" for line in lines if line[0] != "-")
-    new = "".join(f"{line[1:]}\n" for line in lines if line[0] != "+")
-    inside = f"\n{text.inside()}"
-    if inside.count(f"\n{old}") != 1:
-        raise ValueError(f"such lines are there {inside.count(old)} times")
-    start = inside.index(f"\n{old}")
-    return text.cut(start, start + len(old), new)
-
-
-def before(lines):
-    """What stood where now the patch's own text is."""
-    if any(line[0] != "-" for line in lines):
-        raise ValueError("only lines with - may be below")
-    return "".join(f"{line[1:]}\n" for line in lines)
-
-
-def undo_definition(text, lines, name):
-    start, end = find_definition(text.whole, name)
-    return text.cut(start, end, before(lines) + "\n" * bool(lines))
-
-
-def undo_section(text, lines, *title):
-    found = list(SECTION.finditer(text.whole))
-    mine = [i for i, match in enumerate(found) if match[1] == " ".join(title)]
-    if len(mine) != 1:
-        raise ValueError(f"is there {len(mine)} times")
-    after = found[mine[0] + 1:]
-    return text.cut(found[mine[0]].start(),
-                    after[0].start() if after else len(text.whole), before(lines))
-
-
-def undo_lines(text, lines, first, to=None, last=None):
-    starts = list(re.finditer(rf"^[ \t*]*{re.escape(first)}", text.inside(), re.MULTILINE))
-    if len(starts) != 1 or to not in (None, "to"):
-        raise ValueError(f"such a line is there {len(starts)} times")
-    start = starts[0].start()
-    rest = re.compile(rf"{re.escape(last or '')}\n").search(
-        text.inside(), start if last else starts[0].end())
-    if not rest:
-        raise ValueError(f"no line after it ends with {last}")
-    return text.cut(start, rest.end(), before(lines))
-
-
-FILES = {"adds": undo_adds, "edits": undo_edits, "moves": undo_moves,
-         "removes": undo_removes}
-TEXTS = {"@@": undo_hunk, "definition": undo_definition, "section": undo_section,
-         "lines": undo_lines}
-
-
-class Series:
-    """The patches on one source, and the tree's states between them."""
-
-    def __init__(self, source):
-        self.source = source
-        self.backport = source.base.patch.exists()
-        paths = sorted(STEPS.glob("[0-9]*.txt"))
-        self.steps = [step for step in map(Step, paths)
-                      if self.backport or not step.backport]
-        if not self.steps:
-            raise Failure(f"there are no patches in {STEPS}")
-        self.last = Tree(source.path, kernel_build.our_files(source))
-        self.states = self.make_states()
-
-    def make_states(self):
-        """The state after each patch, the stock kernel first."""
-        states = [self.last]
-        for step in reversed(self.steps):
-            tree = Tree(self.source.path, states[0])
-            step.undo(tree)
-            states.insert(0, tree)
-        left = sorted(states[0])
-        if left:
-            raise Failure(f"series/: no patch adds all of {left[0]}"
-                          + (f" and of {len(left) - 1} others" if left[1:] else "")
-                          + ": name it in the patch it belongs to")
-        # The entry of MAINTAINERS names what is there.
-        for state in states[1:]:
-            if MAINTAINERS in state:
-                state[MAINTAINERS] = kernel_build.maintainers(state, self.source.path)
-        return states
-
-    def touched(self):
-        return sorted({name for state in self.states for name in state})
+SERIES = REPO / "series"
+COMPLETE = 5
+COVER_LINES = 100
+PREFIXES = {"4-owners": "RFC PATCH", "1-fixes/v6.12": "PATCH 6.12"}
+# get_maintainer.pl knows a patch by the files that it changes. One that changes such lines
+# goes to the maintainers of these files, too.
+PARTS = {"fs/dcache.c": r"\bd_(?!inode\b|backing_inode\b)\w+\(|dentry_operations",
+         "fs/notify/fsnotify.c": "fsnotify", "lib/kunit/test.c": "kunit_test_suite"}
+# Parts of the diff of files that are no tests
+CODE = re.compile(r"^diff --git a/(?!tools/|.*/tests/).*?(?=^diff --git|\Z)", re.M | re.S)
+FORMAT = ("format-patch", "-q", "-M", "--abbrev=12", "--zero-commit", "--no-signature")
+PERSON = r"[^<>]*[^<>\s] <[^<>@\s]+@[^<>@\s]+>", "of the form 'Name <mail>'"
 
 
 class Git:
-    """A repository of its own, of the files that the series touches; nothing of the
-    user's configuration counts but who he is."""
+    """git in a directory. Nothing of the user's own configuration counts."""
 
     def __init__(self, path):
         self.path = path
-        name, email = identity()
-        if not email:
-            raise Failure("patches need an author: set git config user.name and user.email")
-        self.who = f"{name} <{email}>"
-        when = run(["git", "-C", REPO, "log", "-1", "--format=%cI"], "git log").strip()
-        people = {f"GIT_{role}_{what}": value for role in ("AUTHOR", "COMMITTER")
-                  for what, value in (("NAME", name), ("EMAIL", email), ("DATE", when))}
+        who = {f"GIT_{role}_{what}": value for role in ("AUTHOR", "COMMITTER")
+               for what, value in (("NAME", "eventfs"), ("EMAIL", "eventfs@localhost"))}
         self.env = {"PATH": os.environ["PATH"], "HOME": str(path), "LC_ALL": "C.UTF-8",
-                    "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", **people}
-        path.mkdir()
-        self("init", "-q", "-b", "base")
+                    "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", **who}
+        settings = ("safe.directory=*", "core.hooksPath=/dev/null", "commit.gpgSign=false",
+                    "advice.amWorkDir=false", "advice.detachedHead=false")
+        self.git = ["git", *(word for one in settings for word in ("-c", one)), "-C", path]
 
     def __call__(self, *words, failure=None):
-        return run(["git", "-C", self.path, *words], failure or f"git {words[0]}",
-                   env=self.env).strip()
+        return run([*self.git, *words], failure or f"git {words[0]}", env=self.env).strip()
 
-    def tree(self, names, tree):
-        """The object of a state."""
-        for name in names:
-            file, path = tree.file(name), self.path / name
-            if file:
-                write_file(path, *file)
-            else:
-                path.unlink(missing_ok=True)
-        self("add", "-A")
-        return self("write-tree")
-
-    def commit(self, tree, message, *parent):
-        write_file(self.path / ".git/message", message.encode())
-        return self("commit-tree", tree, "-F", ".git/message",
-                    *(word for commit in parent for word in ("-p", commit)))
-
-    def patch(self, before, after):
-        return run(["git", "-C", self.path, "diff", "-M", before, after], "git diff",
-                   env=self.env)
+    def am(self, *patches):
+        try:
+            self("am", "-q", "-3", *patches, failure=f"{name_of(patches[0])} does not apply")
+        except Failure:
+            with contextlib.suppress(Failure):
+                self("am", "--abort")
+            raise
 
 
-def copies_for(patch, source, entry, who):
-    """The addresses that get_maintainer.pl names for a patch, without the sender's."""
-    out = run(["perl", "scripts/get_maintainer.pl", "--no-git", "--no-git-fallback",
-               "--no-rolestats", f"--mpath={entry}", patch],
-              "scripts/get_maintainer.pl", cwd=source.path)
-    return [line for line in out.splitlines() if "@" in line and line != who]
+class Series:
+    """A folder of patches, with a cover letter"""
+
+    def __init__(self, path):
+        self.path = path
+        self.name = str(path.relative_to(SERIES))
+        self.title, _, version = self.name.partition("/")
+        self.branch = "/".join(filter(None, ("eventfs", version, self.title)))
+        self.prefix = PREFIXES.get(self.name, "PATCH")
+        self.copies = ["stable@vger.kernel.org"] if version else []
+        self.patches = sorted(path.glob("*.patch"))
+        for number, patch in enumerate(self.patches, 1):
+            if not patch.name.startswith(f"{number:04}-"):
+                raise Failure(f"{name_of(patch)} is not number {number}: rename it, or number "
+                              "the patches with make series-save")
+        if not self.patches:
+            raise Failure(f"{name_of(path)} has no patches: make series-save writes them")
+        self.cover = self.subject_and_text(path / "cover.txt")
+
+    @staticmethod
+    def subject_and_text(path):
+        if not path.is_file():
+            raise Failure(f"{name_of(path)} is missing: write the cover letter there")
+        text = path.read_text(encoding="utf-8")
+        lines = text.count("\n")
+        if lines > COVER_LINES:
+            raise Failure(f"{name_of(path)} has {lines} lines: shorten it to {COVER_LINES}")
+        match = re.fullmatch(r"(?:Subject: )?(?:\[[^]\n]*\] )?(\S.*)\n\n\n*(\S[^\0]*)", text)
+        if not match:
+            raise Failure(f"{name_of(path)} needs a subject, an empty line and a text")
+        return match[1], match[2].rstrip("\n")
 
 
-def all_copies(git, trees, series):
-    """That of each patch; the script takes its time, so several at once."""
-    entry = git.path / ".git/MAINTAINERS"
-    write_file(entry, series.last.file(MAINTAINERS)[0])
-    files = []
-    for number, (before, after) in enumerate(zip(trees, trees[1:])):
-        files.append(git.path / f".git/{number}.patch")
-        write_file(files[-1], git.patch(before, after).encode())
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        return list(pool.map(lambda patch: copies_for(patch, series.source, entry, git.who),
-                             files))
+def name_of(path):
+    return path.relative_to(REPO) if path.is_relative_to(REPO) else path
 
 
-def message_of(step, git, copies):
-    trailers = [f"Cc: {who}" for who in copies] + [f"Signed-off-by: {git.who}"]
-    body = step.body.strip("\n")
-    return f"{step.subject}\n\n{body}\n\n" + "\n".join(trailers) + "\n"
+def all_series(base):
+    """Those for a base; it takes no source to see what is wrong with them."""
+    pattern = f"[0-9]*/{base.name}" if base.patch.exists() else "[0-9]*"
+    series = [Series(path) for path in sorted(SERIES.glob(pattern)) if path.is_dir()]
+    if not series:
+        raise Failure(f"there is no series/{pattern}: make series-save writes it")
+    return series
 
 
-def section_of(path, title):
-    """The text below a heading of a document, up to the next of its level."""
-    match = re.search(rf"^{re.escape(title)}\n([=~^\"-])\1+\n(.*?)(?=^[^\n]+\n\1{{3,}}\n|\Z)",
-                      path.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-    return match and match[2].strip("\n")
+def base_of(args):
+    if not args.ksrc:
+        return kernel_source.Base(args.base)
+    kernel_source.needs_stock(args.ksrc, "the series")
+    return kernel_source.own_tree(Path(args.ksrc)).base
 
 
-def figures():
-    """The first table of what was measured, up to its column of ratios."""
-    lines = FIGURES.read_text(encoding="utf-8").split("\n\n")[0].splitlines()
-    if not lines or "ratio" not in lines[0]:
-        raise Failure(f"{FIGURES.relative_to(REPO)} has no column \"ratio\": make bench-record")
-    end = lines[0].index("ratio") + len("ratio")
-    return "\n".join(f"  {line[:end].rstrip()}" for line in lines)
+def files_of(text):
+    """The files that patches touch"""
+    return set(re.findall(r"^(?:(?:---|\+\+\+) [ab]/|(?:rename|copy) (?:from|to) )(\S+)",
+                          text, re.M))
 
 
-def changes():
-    """The table of the document of what a program could see change, as plain text."""
-    text = CHANGES[0].exists() and section_of(*CHANGES)
-    return text and re.sub(r"``([^`\n]*)``", r"\1    ", text).replace(
-        r"2\ :sup:`31`", "2^31         ")
+def content(path):
+    return kernel_build.content_and_mode(path) if path.is_file() else None
 
 
-def base_line(source, touched):
-    """The commit that the series is for; a tree without git has a name only."""
-    if not (source.path / ".git").exists():
-        package = re.fullmatch(r"(linux-source-[\d.]+)-(.*)-[0-9a-f]+", source.path.name)
-        of = f" (Debian's {package[1]} {package[2]})" if source.fixed and package else ""
-        return f"base: Linux {source.version}{of}"
-    git = ["git", "-c", "safe.directory=*", "-C", source.path]
-    commit = run([*git, "rev-parse", "HEAD"], f"{source.path} has no commit").strip()
-    changed = run([*git, "diff", "--name-only", "HEAD", "--", *touched],
-                  f"git diff in {source.path}").split()
-    if changed:
-        raise Failure(f"{source.path}: {changed[0]} differs from HEAD, which the series "
-                      "names as its base: commit or stash it")
-    return f"base-commit: {commit}"
+class Stack:
+    """The series as commits, in a repository of the files that they touch"""
+
+    def __init__(self, source, series, path):
+        self.source, self.series, self.git = source, series, Git(path)
+        self.names = {"MAINTAINERS"}.union(*(files_of(patch.read_text(encoding="utf-8"))
+                                             for one in series for patch in one.patches))
+        path.mkdir()
+        self.git("init", "-q", "-b", "base")
+        for name in self.names:
+            if content(source.path / name):
+                write_file(path / name, *content(source.path / name))
+        self.git("add", "-A", "-f")
+        self.git("commit", "-q", "-m", "base")
+        self.git("checkout", "-q", "--detach")
+
+    def states(self):
+        """The state after each patch: what is not as in the stock kernel"""
+        for one in self.series:
+            for patch in one.patches:
+                self.git.am(patch)
+                now = {name: content(self.git.path / name) for name in self.names}
+                yield {name: file for name, file in now.items()
+                       if file != content(self.source.path / name)}
+            self.git("branch", one.branch)
+
+    def check(self):
+        """Applies all of them. Return: how many"""
+        *_, last = states = list(self.states())
+        if self.series[-1].title >= str(COMPLETE):
+            compare(last, self.source)
+        elif not self.source.base.patch.exists():
+            # Until all are there
+            say(f"series {self.series[-1].title} is not the last one, so its end is not "
+                "compared with the files of this repository")
+        return len(states)
+
+    @functools.cache
+    def maintainers(self, names):
+        """Whom get_maintainer.pl has for these files"""
+        patch = self.git.path / ".git/names.patch"
+        write_file(patch, "".join(f"+++ b/{name}\n" for name in names).encode())
+        return run(["perl", "scripts/get_maintainer.pl", "--no-git", "--no-git-fallback",
+                    "--no-keywords", "--no-rolestats", patch,
+                    f"--mpath={self.git.path}/MAINTAINERS"],
+                   "scripts/get_maintainer.pl", cwd=self.source.path).splitlines()
+
+    def copies(self, mail):
+        diff = mail.split("\n---\n", 1)[1]
+        code = "".join(CODE.findall(diff))
+        parts = {name for name, pattern in PARTS.items() if re.search(
+            f"^[-+].*(?:{pattern})", diff if "kunit" in name else code, re.M)}
+        return self.maintainers(tuple(sorted(files_of(diff) | parts | {"fs/tracefs/inode.c"})))
 
 
-def cover_letter(series, text):
-    """Fills in git's cover letter. A paragraph may be for one kind of base."""
-    subject, _, body = COVER.read_text(encoding="utf-8").partition("\n\n")
-    parts = {"%figures": figures(), "%changes": changes()}
-    kept = []
-    for paragraph in body.strip("\n").split("\n\n"):
-        mark, _, rest = paragraph.partition("\n")
-        if mark in ("%backport", "%mainline"):
-            if (mark == "%backport") == series.backport:
-                kept.append(rest)
-        elif any(part in paragraph and not parts[part] for part in parts):
-            continue
-        else:
-            for part, value in parts.items():
-                paragraph = paragraph.replace(part, f"\n{value}")
-            kept.append(paragraph)
-    text = text.replace("*** SUBJECT HERE ***", subject)
-    text = text.replace("*** BLURB HERE ***", "\n\n".join(kept))
-    signature = text.rindex("\n-- \n")
-    return text[:signature] + "\n" + base_line(series.source, series.touched()) + "\n" \
-        + text[signature:]
+def compare(state, source):
+    """The series give the files of this repository."""
+    ours = {name: file for name, file in kernel_build.our_files(source).items()
+            if file != content(source.path / name)}
+    wrong = [name for name in sorted({*ours, *state}) if ours.get(name) != state.get(name)]
+    if wrong:
+        raise Failure(f"after the last patch, {len(wrong)} files differ from this repository's: "
+                      f"{' '.join(wrong[:3])}; change one or, with make series-branch, the other")
 
 
-def write_series(series, to, copies=True):
-    """Writes the patches to a directory, and applies them."""
-    with tempfile.TemporaryDirectory(prefix="eventfs-series-") as scratch:
-        git = Git(Path(scratch) / "tree")
-        trees = [git.tree(series.touched(), state) for state in series.states]
-        for step, before_it, after in zip(series.steps, trees, trees[1:]):
-            if before_it == after:
-                raise Failure(f"{step.where()} changes nothing")
-        people = all_copies(git, trees, series) if copies else [[]] * len(series.steps)
-        commit = base = git.commit(trees[0], "base\n")
-        for step, tree, who in zip(series.steps, trees[1:], people):
-            commit = git.commit(tree, message_of(step, git, who), commit)
-        to.mkdir(parents=True, exist_ok=True)
-        for old in to.glob("*.patch"):
-            old.unlink()
-        prefix = f"PATCH {series.source.base.name.lstrip('v')}" if series.backport else "PATCH"
-        git("format-patch", "-q", "--cover-letter", f"--subject-prefix={prefix}",
-            "--stat=78", "-M", "-o", to, f"{base}..{commit}")
-        cover = to / "0000-cover-letter.patch"
-        write_file(cover, cover_letter(
-            series, cover.read_text(encoding="utf-8")).encode())
-        apply_series(git, base, series, to)
+def add_reviewer(git, who):
+    """One more patch, for the entry that has fs/tracefs"""
+    path = git.path / "MAINTAINERS"
+    text = path.read_text(encoding="utf-8")
+    changed = re.sub(r"^(TRACING\n(?:[MR]:\t.*\n)+)", rf"\1R:\t{who}\n", text, flags=re.M)
+    if changed == text:
+        raise Failure("MAINTAINERS has no entry TRACING: leave out REVIEWER")
+    write_file(path, changed.encode())
+    git("commit", "-q", "-a", "-m", f"MAINTAINERS: Add {parseaddr(who)[0]} as reviewer of "
+        "tracing\n\nSomebody has to answer for the new code of eventfs.")
 
 
-def apply_series(git, base, series, to):
-    """git am of what was written gives exactly our files."""
-    patches = sorted(to.glob("[0-9]*.patch"))[1:]
-    git("checkout", "-q", "-f", "-b", "am", base)
-    git("am", "-q", *patches, failure="git am of the written patches")
-    for name in series.touched():
-        file, path = series.last.file(name), git.path / name
-        there = kernel_build.content_and_mode(path) if path.exists() else None
-        if there != file:
-            raise Failure(f"{to}: after the last patch, {name} differs from ours")
+def base_line(stack, one):
+    """What the series is to be applied on"""
+    path, number = stack.source.path, stack.series.index(one)
+    base = f"base-commit: {Git(path)('rev-parse', 'HEAD')}" if (path / ".git").exists() else \
+        f"base: Linux {stack.source.version}"
+    return base + (f'\nand the series "{stack.series[number - 1].cover[0]}"' if number else "")
 
 
-def load(args):
-    kernel_source.needs_stock(args.ksrc, "make series")
-    return Series(kernel_source.find(args.base, args.ksrc))
+def write_mails(stack, one, before, to, args):
+    """Writes a series as mails, and applies these to check them."""
+    git, base = stack.git, base_line(stack, one)
+    helped = f"\n\nWritten with the assistance of {args.assisted_by}." if args.assisted_by else ""
+    git("config", f"branch.{one.branch}.description",
+        f"{one.cover[0]}\n\n{one.cover[1]}{helped}\n\n{base}\n")
+    to.mkdir(parents=True, exist_ok=True)
+    for old in to.glob("*.patch"):
+        old.unlink()
+    git(*FORMAT, "-o", to, f"--subject-prefix={one.prefix}", "--cover-letter",
+        "--cover-from-description=subject", *([f"-v{args.reroll}"] if args.reroll else []),
+        f"{before}..{one.branch}")
+    cover, *mails = sorted(to.glob("*.patch"))
+    sender = parseaddr(args.signoff or "")
+    signed = [f"{what}: {value}" for what, value in (
+        ("Assisted-by", args.assisted_by), ("Signed-off-by", args.signoff)) if value]
+    everyone = {}
+    for mail in [*mails, cover]:
+        text = mail.read_text(encoding="utf-8")
+        if args.signoff:
+            text = re.sub("^From: .*", f"From: {formataddr(sender)}", text, count=1, flags=re.M)
+        if mail == cover:
+            copies = "".join(f"Cc: {who}\n" for who in everyone)
+            text = text.replace(base, f"{base}\n\n{copies}", 1)
+        write_file(mail, text.encode())
+        copies = [who for who in stack.copies(text) + one.copies
+                  if parseaddr(who)[1] != sender[1]] if mail != cover else []
+        everyone |= dict.fromkeys(copies)
+        lines = [f"Cc: {who}" for who in copies if not re.search(
+            f"^Cc:.*{re.escape(parseaddr(who)[1])}", text, re.M)] + signed
+        if mail != cover:
+            git("interpret-trailers", "--in-place", mail,
+                *(word for line in lines for word in ("--trailer", line)))
+    git("checkout", "-q", "--detach", before)
+    git.am(*mails)
+    git("diff", "--exit-code", one.branch, failure=f"{to}: the mails give other files")
+    print(f"{to}: a cover letter and {len(mails)} patches for Linux {stack.source.version}")
 
 
 def write(args):
-    series = load(args)
-    to = Path(args.output) if args.output else BUILD / "series" / (
-        series.source.base.name if not args.ksrc else series.source.version)
-    write_series(series, to)
-    print(f"{to}: {len(series.steps)} patches for Linux {series.source.version}, "
-          "and git am of them gives our files")
+    series = all_series(base_of(args))
+    titles = some_of([one.title for one in series], args.only, "series")
+    while series[-1].title not in titles:
+        series.pop()
+    source = kernel_source.find(args.base, args.ksrc)
+    with tempfile.TemporaryDirectory(prefix="eventfs-series-") as scratch:
+        stack = Stack(source, series, Path(scratch) / "tree")
+        stack.check()
+        if args.reviewer:
+            stack.git("checkout", "-q", series[-1].branch)
+            add_reviewer(stack.git, args.reviewer)
+        for one, before in zip(series, ["base", *(one.branch for one in series)]):
+            if one.title in titles:
+                to = BUILD / "series" / one.name.replace("/", "-")
+                write_mails(stack, one, before, to, args)
+    missing = [f"{name}='{form}'" for name, form, value in (
+        ("SIGNOFF", "Name <mail>", args.signoff), ("ASSISTED_BY", "...", args.assisted_by)) if not value]
+    if missing:
+        print(f"before they may be sent: {', '.join(missing)} (see series/README.md)")
     return 0
 
 
-def show(args):
-    for number, step in enumerate(load(args).steps, 1):
-        print(f"{number:2} {step.name:24} {step.subject}")
+def work_tree(args, what):
+    """git in TREE, its base, the branch where the series start, those where they end"""
+    if not args.tree:
+        raise Failure(f"make {what} needs TREE=, a git work tree of the kernel")
+    path = Path(args.tree).expanduser().absolute()
+    if not (path / ".git").exists() or not (path / "fs/tracefs").is_dir():
+        raise Failure(f"TREE={args.tree} is not a git work tree of the kernel")
+    base, git = kernel_source.own_tree(path).base, Git(path)
+    changed = git("status", "--porcelain", "--untracked-files=no").splitlines()
+    if changed:
+        raise Failure(f"TREE={args.tree}: {changed[0].split()[-1]} was changed: commit or stash it")
+    top = f"eventfs/{base.name}" if base.patch.exists() else "eventfs"
+    heads = git("for-each-ref", "--format=%(refname:lstrip=2)", f"refs/heads/{top}/[0-9]*")
+    return git, base, f"{top}/base", heads.split()
+
+
+def to_branches(args):
+    git, base, start, heads = work_tree(args, "series-branch")
+    series = all_series(base)
+    if heads and not args.force:
+        raise Failure(f"TREE={args.tree} has a branch {heads[0]}; FORCE=1 replaces it")
+    commit = git("rev-parse", "HEAD")
+    before = git("rev-parse", "--abbrev-ref", "HEAD").replace("HEAD", commit)
+    try:
+        git("checkout", "-q", "--detach", start if before in heads else "HEAD")
+        tips = {start: git("rev-parse", "HEAD")}
+        for one in series:
+            for patch in one.patches:
+                git.am(patch)
+            tips[one.branch] = git("rev-parse", "HEAD")
+    except BaseException:
+        git("checkout", "-q", before)
+        raise
+    for branch, tip in tips.items():
+        git("branch", "-f", branch, tip)
+    git("checkout", "-q", series[-1].branch)
+    print(f"{args.tree}: {' '.join(tips)}")
+    return 0
+
+
+def from_branches(args):
+    git, base, start, heads = work_tree(args, "series-save")
+    if not heads:
+        raise Failure(f"TREE={args.tree} has no branch {start[:-4]}1-...: make series-branch first")
+    steps = list(zip([start, *heads], heads))
+    for before, head in steps:
+        git("merge-base", "--is-ancestor", before, head, failure=f"TREE={args.tree}: {head} does "
+            f"not contain {before}: rebase with git rebase --update-refs")
+    for before, head in steps:
+        with tempfile.TemporaryDirectory(prefix="eventfs-series-") as scratch:
+            git(*FORMAT, "--no-numbered", "--subject-prefix=PATCH", "-o", scratch,
+                f"{before}..{head}")
+            new = {path.name: path.read_bytes() for path in Path(scratch).iterdir()}
+        to = SERIES / head.rpartition("/")[2] / (base.name if base.patch.exists() else "")
+        old = {path.name: path.read_bytes() for path in to.glob("*.patch")}
+        for name in set(old) - set(new):
+            (to / name).unlink()
+        changed = [name for name, text in new.items() if old.get(name) != text]
+        for name in changed:
+            write_file(to / name, new[name])
+        print(f"{name_of(to)}: {len(new)} patches, {len(changed)} of them new or changed")
     return 0
 
 
 def command_line():
     parser = Parser(__doc__)
     kernel_build.add_arguments(parser, choose=False)
-    parser.add_argument("--list", action="store_true", help="only list the patches")
-    parser.add_argument("--output", metavar="DIR", help="directory to write to (default build/series/BASE)")
+    parser.set_defaults(base="mainline", run=write)
+    parser.add_argument("--only", metavar="SERIES", help="write only this series, such as 1-fixes")
+    for name, what in (("signoff", "sign the patches off, and send them, as this person"),
+                       ("reviewer", "add this person to MAINTAINERS")):
+        parser.add_argument(f"--{name}", metavar="PERSON", help=f"{what}: 'Name <mail>'",
+                            type=matching(name.upper(), *PERSON))
+    parser.add_argument("--assisted-by", metavar="TOOL", help="say so in patches and letters",
+                        type=matching("ASSISTED_BY", r"\S.*", "a tool's name"))
+    parser.add_argument("--reroll", metavar="N", help="the number of this version, from 2 on",
+                        type=matching("REROLL", r"[1-9]\d?", "a number"))
+    for name, function, what in (("branch", to_branches, "make commits of the patches in TREE"),
+                                 ("save", from_branches, "write the commits in TREE back")):
+        parser.add_argument(f"--{name}", dest="run", action="store_const", const=function, help=what)
+    parser.add_argument("--tree", metavar="PATH", help="a kernel's git work tree, at the base")
+    parser.add_argument("--force", action="store_true", help="replace the branches in TREE")
     args = parser.parse_args()
-    if args.list:
-        return show(args)
-    return write(args)
+    return args.run(args)
 
 
 if __name__ == "__main__":

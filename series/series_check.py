@@ -2,13 +2,15 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Build, boot and test the state after each patch, as a bisection would.
 
-The tests are those that exist at that point: ftrace's own, later KUnit and the
-selftests. --compile only compiles fs/tracefs, with W=1. The first failure ends the run.
+Tests: those of KUnit and the selftests that exist at that point, and a dozen of ftrace's.
+The first failure ends the run. --compile only compiles what a patch changes, with W=1,
+and runs sparse and checkpatch on it.
 """
 
 import re
 import shutil
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -19,126 +21,175 @@ import kernel as kernel_build
 import series as patch_series
 import source as kernel_source
 import test
-from common import Parser, main, minutes, say, some_of
+from common import Failure, Parser, last_line, main, minutes, need, say
 
-RACES = f"{test.RACES}/Makefile"
-SHELL = f"{test.FTRACE}/test.d/eventfs/"
+FOLDERS = "fs/tracefs/", "kernel/trace/"
+SHELL = f"{test.FTRACE}/test.d/"
+# Sparse 0.6.4 lacks an operator that mainline's headers use.
+SPARSE = "CHECK=sparse -D__typeof_unqual__=__typeof__"
+IGNORED = [
+    "CAMELCASE",            # Opt_gid is the stock kernel's
+    "FILE_PATH_CHANGES",    # the first patch names the folders in MAINTAINERS
+    "MISSING_SIGN_OFF", "NO_AUTHOR_SIGN_OFF",   # whoever sends a patch signs it
+    "UNKNOWN_COMMIT_ID",    # the tree has no history
+]
 
 
 class State(kernel_build.Kernel):
-    """The kernel as it is after a patch."""
+    """The kernel as it is after a patch"""
 
     def __init__(self, args, config, state):
-        super().__init__("eventfs", config, args.base, args.ksrc)
-        self.overlay = dict(state)
+        super().__init__("stock", config, args.base, args.ksrc)
+        self.name = f"{config}-{self.source.version}"
+        self.overlay = state
 
 
-class States(test.Suites):
-    """The suites, on the kernel of one state after the other."""
+class Tested(test.Suites):
+    """The suites, on the kernel of one state after the other"""
 
-    def __init__(self, args, short):
+    config, stop = "series", True
+
+    def __init__(self, args):
         super().__init__(args, args.base)
-        self.short = short
         self.before = None
 
-    def run(self, report, kernel):
+    def start(self, kernel, touched):
+        """Nothing is needed of the state before."""
+
+    def run(self, report, kernel, patch, touched):
         started = time.monotonic()
         image = (kernel.image() / "bzImage").read_bytes()
         report.result("build", "pass", minutes(time.monotonic() - started))
-        suites = self.suites_of(kernel)
-        # What is not built yet, and documents, leave the image as it was.
-        now = image, [suite for suite, _ in suites]
-        if now == self.before:
+        tests = {name: file for name, file in kernel.overlay.items()
+                 if name.startswith("tools/testing/")}
+        if self.before == (image, tests):
             report.result("tests", "pass", "the same image and tests as before the patch")
             return
-        self.before = now
-        for _, suite in suites:
-            suite(report, kernel)
-
-    def suites_of(self, kernel):
-        """What there is to run in this state, by name."""
-        suites = [("ftrace", self.upstream)]
-        if test.KUNIT in kernel.overlay:
-            suites.append(("kunit", lambda report, kernel: self.run_kunit(
-                report, kernel, self.machine)))
-        if RACES in kernel.overlay:
-            suites.append(("races", self.races))
-        if any(name.startswith(SHELL) for name in kernel.overlay):
-            suites.append(("shell", self.shell))
-        return suites
-
-    def upstream(self, report, kernel):
-        tests = test.SOME_TESTS if self.short else test.upstream_tests(kernel)
-        self.compare_with_stock(report, kernel, tests)
-
-    def races(self, report, kernel):
-        guest = self.guest("races", kernel, self.machine)
-        test.run_races(report, guest, kernel, self.args)
-        test.check_log(report, guest, kernel)
-
-    def shell(self, report, kernel):
-        guest = self.guest("selftests", kernel, self.machine)
-        self.run_and_compare(report, guest, kernel, test.our_tests(self.args))
+        self.before = image, tests
+        there = [name for name, file in kernel.overlay.items() if file]
+        shell = [name.removeprefix(SHELL) for name in there
+                 if name.startswith(SHELL) and name.endswith(".tc")]
+        self.compare_with_stock(report, kernel, [*test.SOME_TESTS, *shell])
+        if any("/tests/" in name for name in there):
+            self.run_kunit(report, kernel, self.machine)
+        programs = [Path(name).stem for name in there
+                    if re.fullmatch(rf"{test.RACES}/\w+_test\.c", name)]
+        if programs:
+            guest = self.guest("races", kernel, self.machine)
+            test.run_races(report, guest, kernel, self.args, programs)
+            test.check_log(report, guest, kernel)
 
 
 class Compiled:
-    """fs/tracefs of each state, in the tree of make check."""
+    """What a patch changes is compiled, in the tree of make check."""
 
-    def run(self, report, kernel):
+    config, stop = "check", False
+
+    def __init__(self):
+        self.known = set()
+
+    def start(self, kernel, touched):
+        """Compiles the state before, whose warnings are not those of a patch."""
+        kernel.prepare()
+        tree = check.Tree(kernel)
+        for folder in FOLDERS:
+            shutil.rmtree(tree.build("gcc").out / folder, ignore_errors=True)
+        self.compile(tree, touched)
+
+    def run(self, report, kernel, patch, touched):
         # Its caller holds the tree.
         kernel.prepare()
         tree = check.Tree(kernel)
+        found, compiled = self.compile(tree, touched)
+        self.report(report, "gcc, sparse", found, f"{len(compiled)} objects")
+        self.report(report, "checkpatch", *self.checkpatch(tree, patch))
+
+    def compile(self, tree, touched):
+        """What gcc and sparse say that they had not said before; the objects"""
+        code = [name[:-2] for name in sorted(touched) if name.startswith(FOLDERS)
+                and name.endswith(".c") and (tree.src / name).exists()]
         build = tree.build("gcc")
-        shutil.rmtree(build.out / "fs/tracefs", ignore_errors=True)
-        text, status = tree.make(build, "W=1", "fs/tracefs/")
-        wrong = [line for line in text.splitlines()
-                 if kernel_build.COMPLAINT.search(line)]
-        compiled = re.findall(r"^  CC +fs/tracefs/(\S+\.o)$", text, re.MULTILINE)
-        wrong += [f"{name} was not compiled"
-                  for name in sorted(objects_of(kernel) - set(compiled))]
-        if status and not wrong:
-            wrong = [f"make ended with status {status}"]
-        for line in wrong[:10]:
+        text, status = tree.make(build, "W=1", "C=2", SPARSE, FOLDERS[0],
+                                 *(f"{name}.o" for name in code if not name.startswith(FOLDERS[0])))
+        if not status and any(name.endswith(".h") for name in touched):
+            # What includes it
+            more, status = tree.make(build, "W=1", *FOLDERS)
+            text += more
+        compiled = re.findall(r"^  CC +(\S+)\.o$", text, re.MULTILINE)
+        found = {re.sub(r":\d+(:\d+)?:", ":", line): line for line in text.splitlines()
+                 if kernel_build.COMPLAINT.search(line)}
+        new = [line for short, line in found.items() if short not in self.known]
+        self.known |= set(found)
+        if not new and status:
+            new = [last_line(text)]
+        return new or [f"{name}.c was not compiled" for name in set(code) - set(compiled)], compiled
+
+    @staticmethod
+    def checkpatch(tree, patch):
+        touched = patch_series.files_of(patch.read_text(encoding="utf-8"))
+        ignored = IGNORED + [kind for path, kinds in check.CHECKPATCH_IGNORE.items()
+                             if any(name.startswith(path) for name in touched) for kind in kinds]
+        text, _ = check.output("perl", "scripts/checkpatch.pl", "--strict", "--terse",
+                               "--show-types", "--ignore", ",".join(ignored), patch,
+                               cwd=tree.src)
+        *lines, total = text.splitlines() or [""]
+        if "lines checked" not in total:
+            raise Failure(f"checkpatch did not check {patch.name}: {total}")
+        return lines, total.rsplit(", ", 1)[-1]
+
+    @staticmethod
+    def report(report, name, found, note):
+        for line in found[:10]:
             say(f"# {line}")
-        report.result("compile", "fail" if wrong else "pass",
-                      f"{len(wrong)} complaints" if wrong else f"{len(compiled)} files")
+        report.result(name, "fail" if found else "pass",
+                      f"{len(found)} complaints" if found else note)
 
 
-def objects_of(kernel):
-    """What the state's Makefile makes tracefs of."""
-    path = kernel.source.path / kernel_build.MAKEFILE
-    content, _ = kernel.overlay.get(kernel_build.MAKEFILE) or \
-        kernel_build.content_and_mode(path)
-    return set(re.findall(r"^tracefs-objs\s*[:+]?=\s*(\S+)", content.decode(), re.MULTILINE))
+def chosen(names, only):
+    """The patches that ONLY names: a series, or the beginning of a patch's name"""
+    words = only.split(",") if only else [""]
+    patch, one = re.match("(.*)/[0-9]+", names[0]).group(0, 1)
+    for word in words:
+        if not any(name.startswith(word) for name in names):
+            raise Failure(f"ONLY={only}: there is no patch {word}; it must be a series or a "
+                          f"patch, such as {one} or {patch}", 2)
+    return [name for name in names if name.startswith(tuple(words))]
 
 
-def check_states(series, args, suites, config):
-    """Return: 0, or 1 if one of them failed."""
-    def suite(state):
-        return lambda report: suites.run(report, State(args, config, state))
-    return test.run_suites({step.name: suite(state) for step, state
-                            in zip(series.steps, series.states[1:])},
-                           args, what="patch", stop=True)
+def check_states(args, checker, names, patches, states):
+    """Return: 0, or 1 if one of them failed. states: the one before each patch, and the last"""
+    touched = [patch_series.files_of(patch.read_text(encoding="utf-8")) for patch in patches]
+    first = names.index(args.only.split(",")[0])
+    checker.start(State(args, checker.config, states[first]), set().union(*touched))
+
+    def suite(number):
+        return lambda report: checker.run(report, State(
+            args, checker.config, states[number + 1]), patches[number], touched[number])
+    return test.run_suites({name: suite(number) for number, name in enumerate(names)}, args,
+                           what="patch", stop=checker.stop)
 
 
 def command_line():
     parser = Parser(__doc__)
     kernel_build.add_arguments(parser, choose=False)
     test.add_arguments(parser)
-    parser.add_argument("--compile", action="store_true",
-                        help="only compile fs/tracefs, with W=1")
-    parser.add_argument("--short", action="store_true",
-                        help="run a dozen of ftrace's tests for each patch "
-                        "instead of all in the folders of make test")
+    parser.set_defaults(base="mainline")
+    parser.add_argument("--compile", action="store_true", help="only compile what each patch "
+                        "changes, and run sparse and checkpatch")
     args = parser.parse_args()
-    some_of([path.stem for path in sorted(patch_series.STEPS.glob("[0-9]*.txt"))],
-            args.only, "patch")
-    kernel_source.needs_stock(args.ksrc, "make series-check")
-    series = patch_series.Series(kernel_source.find(args.base, args.ksrc))
-    if args.compile:
-        with State(args, "check", series.last).locked_tree():
-            return check_states(series, args, Compiled(), "check")
-    return check_states(series, args, States(args, args.short), "series")
+    series = patch_series.all_series(patch_series.base_of(args))
+    patches = [patch for one in series for patch in one.patches]
+    names = [str(patch.relative_to(patch_series.SERIES).with_suffix("")) for patch in patches]
+    args.only = ",".join(chosen(names, args.only))
+    need({"sparse": "sparse"} if args.compile else {})
+    source = kernel_source.find(args.base, args.ksrc)
+    with tempfile.TemporaryDirectory(prefix="eventfs-series-") as scratch:
+        stack = patch_series.Stack(source, series, Path(scratch) / "tree")
+        states = [{}, *(state for _, state in stack.states())]
+    if not args.compile:
+        return check_states(args, Tested(args), names, patches, states)
+    with State(args, "check", {}).locked_tree():
+        return check_states(args, Compiled(), names, patches, states)
 
 
 if __name__ == "__main__":
