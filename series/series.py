@@ -53,7 +53,7 @@ class Git:
 
     def am(self, *patches):
         try:
-            self("am", "-q", "-3", *patches, failure=f"{name_of(patches[0])} does not apply")
+            self("am", "-q", *patches, failure=f"{name_of(patches[0])} does not apply")
         except Failure:
             with contextlib.suppress(Failure):
                 self("am", "--abort")

@@ -129,13 +129,13 @@ class Compiled:
         touched = patch_series.files_of(patch.read_text(encoding="utf-8"))
         ignored = IGNORED + [kind for path, kinds in check.CHECKPATCH_IGNORE.items()
                              if any(name.startswith(path) for name in touched) for kind in kinds]
-        text, _ = check.output("perl", "scripts/checkpatch.pl", "--strict", "--terse",
+        text, _ = check.output("perl", "scripts/checkpatch.pl", "--strict", "--emacs",
                                "--show-types", "--ignore", ",".join(ignored), patch,
                                cwd=tree.src)
-        *lines, total = text.splitlines() or [""]
-        if "lines checked" not in total:
-            raise Failure(f"checkpatch did not check {patch.name}: {total}")
-        return lines, total.rsplit(", ", 1)[-1]
+        total = re.search(r"^total: .* (\d+ lines) checked", text, re.MULTILINE)
+        if not total:
+            raise Failure(f"checkpatch did not check {patch.name}: {last_line(text)}")
+        return re.findall(r"^.+: (?:ERROR|WARNING|CHECK):.*", text, re.MULTILINE), total[1]
 
     @staticmethod
     def report(report, name, found, note):
@@ -185,7 +185,7 @@ def command_line():
     source = kernel_source.find(args.base, args.ksrc)
     with tempfile.TemporaryDirectory(prefix="eventfs-series-") as scratch:
         stack = patch_series.Stack(source, series, Path(scratch) / "tree")
-        states = [{}, *(state for _, state in stack.states())]
+        states = [{}, *stack.states()]
     if not args.compile:
         return check_states(args, Tested(args), names, patches, states)
     with State(args, "check", {}).locked_tree():

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import time
 import types
-import unittest
 from pathlib import Path
 from unittest import mock
 
@@ -202,7 +201,7 @@ class OwnTrees(ToolsTest):
             common.write_file(path, b"")
         args = types.SimpleNamespace(ksrc=str(self.tree), case=None)
         self.assertEqual(test.our_tests(args), ["eventfs/mine.tc"])
-        toy = types.SimpleNamespace(source=source.find(None, self.tree))
+        toy = types.SimpleNamespace(source=source.find(None, self.tree), overlay={})
         test.copy_selftests(toy, self.top / "copy")
         self.assertEqual([path.name for path in (self.top / "copy/test.d/eventfs").iterdir()],
                          ["mine.tc"])
