@@ -2,21 +2,21 @@
 /*
  * KUnit tests of eventfs
  *
- * Each case has a directory "eventfs_kunit" with a tree "events" in it, built
- * through the interface that kernel/trace uses, and looks at it through the
- * VFS, on an internal mount of the one superblock of tracefs. Nothing of the
- * code under test is known here but what its callers and users may see.
+ * Each case has a directory "eventfs_kunit" that contains a tree "events". The
+ * case builds the tree through the interface that kernel/trace uses, and checks
+ * it through the VFS, on an internal mount of the single tracefs superblock.
+ * With few exceptions, the cases rely only on what callers and users can see.
  *
- * What holds for every case is checked by ek_exit(), when the tree is gone:
- * each entry with a release had it called once if its directory was created
- * and never if not, no callback ended after the removal had returned, no inode
- * is left, and every pin of the mount and every id was given back.
+ * When the tree is gone, ek_exit() checks what holds for every case: each
+ * release was called once if the directory was created and never if not, no
+ * callback ended after the removal had returned, no inode is left, and every
+ * pin of the mount was released.
  *
- * LOOKUP_CACHED asks what a walk under RCU finds in the cache: 0 for a name
- * that is there, -ENOENT for a miss, -EAGAIN for what is not cached or stale.
+ * LOOKUP_CACHED returns what an RCU walk finds in the cache: 0 for a name that
+ * exists, -ENOENT for a miss, -EAGAIN for a name that is stale or not cached.
  *
- * "Fails without" says of each case what it stands for: an effect that, taken
- * out of event_inode.c or inode.c, makes it fail.
+ * "Fails without" names the code in event_inode.c or inode.c that a case tests:
+ * without it, the case fails. "Fails with" names a change that makes it fail.
  */
 #include <kunit/test.h>
 #include <linux/bitops.h>
@@ -58,9 +58,9 @@
 
 #include "../internal.h"
 
-/* Long enough for what is wrong to happen; what is right never waits so long. */
+/* How long to wait for what must not happen */
 #define EK_MOMENT	msecs_to_jiffies(50)
-/* For what has to happen, on a slow machine */
+/* How long to wait for what must happen, on a slow machine */
 #define EK_LONG		(20 * HZ)
 
 #define EK_MODE		0640
@@ -74,10 +74,10 @@ enum {
 };
 
 /**
- * struct ek_gate - where somebody is held up
- * @shut: who comes has to wait
- * @entered: somebody has come
- * @open: all may go on
+ * struct ek_gate - a point at which tasks are held up
+ * @shut: tasks that arrive must wait
+ * @entered: a task has arrived
+ * @open: all tasks may continue
  */
 struct ek_gate {
 	bool shut;
@@ -90,15 +90,15 @@ struct ek_gate {
  * @list: in ek_fixture::dirs
  * @node: the directory, NULL if its creation failed
  * @released: how often release was called, by entry
- * @calls: how many callbacks ran
- * @late: how many of them ended after the removal
+ * @calls: number of callbacks that ran
+ * @late: number of them that ended after the removal
  * @removed: eventfs_remove_dir() has returned
  * @declines: the file "maybe" does not exist
  * @gate: where the callback of "gate" is held up
  * @other_gate: the same for "maybe"
- * @lazy: the children that its fill operation makes
- * @fills: how often that ran
- * @fill_error: why it stops after the first of them
+ * @lazy: the children that its fill operation creates
+ * @fills: how often the fill operation ran
+ * @fill_error: the error that it returns after the first child, or 0
  */
 struct ek_dir {
 	struct list_head list;
@@ -120,9 +120,9 @@ struct ek_dir {
  * @top: the directory "eventfs_kunit"
  * @events: the directory "events" in it, NULL once a case has removed it
  * @dirs: all directories
- * @inodes: how many inodes eventfs had before
- * @all_inodes: and all of tracefs
- * @pins: how many pins its mount had
+ * @inodes: number of eventfs inodes before the case
+ * @all_inodes: number of tracefs inodes before the case
+ * @pins: number of pins of the mount before the case
  */
 struct ek_fixture {
 	struct dentry *top;
@@ -212,7 +212,7 @@ static void ek_release_gate(const char *name, void *data)
 	atomic_inc(&dir->released[EK_GATE]);
 }
 
-/* Some with a release, some without, as kernel/trace has them */
+/* As in kernel/trace, some entries have a release and some do not. */
 static const struct eventfs_entry ek_entries[EK_NR_FILES] = {
 	[EK_ENABLE]	= { "enable", ek_callback },
 	[EK_FORMAT]	= { "format", ek_callback, ek_release_format },
@@ -248,7 +248,7 @@ static struct ek_dir *ek_new_dir(struct kunit *test)
 	return dir;
 }
 
-/* Make @node the directory of @dir. Return: 0 or the error that it is. */
+/* Make @node the directory of @dir. Return: 0, or the error in @node. */
 static int ek_adopt(struct ek_dir *dir, struct eventfs_inode *node)
 {
 	if (IS_ERR(node))
@@ -273,7 +273,7 @@ static struct ek_dir *ek_create(struct kunit *test, struct ek_dir *parent, const
 
 static const char * const ek_lazy_names[] = { "one", "two" };
 
-/* Make those that are not there yet. */
+/* Create the children that do not exist yet. */
 static int ek_fill(struct eventfs_inode *node, void *data)
 {
 	struct ek_dir *dir = data;
@@ -333,7 +333,7 @@ static void ek_remove_events(struct kunit *test, struct ek_dir *any)
 	fixture->events = NULL;
 }
 
-/* How many inodes there are with one of @flags, or with 0 in all */
+/* The number of inodes with any of @flags, or of all inodes if @flags is 0 */
 static unsigned int ek_count_inodes(u32 flags)
 {
 	struct super_block *sb = ek_mnt->mnt_sb;
@@ -347,7 +347,7 @@ static unsigned int ek_count_inodes(u32 flags)
 	return nr;
 }
 
-/* How many inodes of this case's tree there are */
+/* The number of inodes of this case's tree */
 static unsigned int ek_inodes(struct kunit *test)
 {
 	struct ek_fixture *fixture = test->priv;
@@ -355,7 +355,7 @@ static unsigned int ek_inodes(struct kunit *test)
 	return ek_count_inodes(TRACEFS_EVENT) - fixture->inodes;
 }
 
-/* What memory pressure does: drop all that nobody uses. */
+/* Drop all unused dentries and inodes, as memory pressure does. */
 static void ek_reclaim(struct kunit *test)
 {
 	struct ek_fixture *fixture = test->priv;
@@ -364,7 +364,7 @@ static void ek_reclaim(struct kunit *test)
 }
 
 /*
- * Looking
+ * Access through the VFS
  */
 
 static int ek_lookup(struct kunit *test, const char *name, unsigned int flags,
@@ -417,7 +417,7 @@ static struct file *ek_open(struct kunit *test, const char *name)
 	return file;
 }
 
-/* A kernel thread's fput() closes later, on a work queue. */
+/* In a kernel thread, fput() would close the file later, in a workqueue. */
 static void ek_close(struct file *file)
 {
 	__fput_sync(file);
@@ -477,7 +477,7 @@ static struct iattr ek_owner(unsigned int valid, unsigned int id)
 	};
 }
 
-/* What i_uid says once somebody has asked for a permission */
+/* i_uid after a permission check */
 static unsigned int ek_inode_uid(struct kunit *test, const struct path *path)
 {
 	struct inode *inode = d_inode(path->dentry);
@@ -486,7 +486,7 @@ static unsigned int ek_inode_uid(struct kunit *test, const struct path *path)
 	return from_kuid(&init_user_ns, READ_ONCE(inode->i_uid));
 }
 
-/* A mount of tracefs with options is a remount of its one superblock. */
+/* A mount of tracefs with options is a remount of its single superblock. */
 static int ek_remount(const char *options)
 {
 	char buf[64];
@@ -500,7 +500,7 @@ static int ek_remount(const char *options)
 	return 0;
 }
 
-/* The kernel's coarse clock goes on. */
+/* Wait for the next tick of the kernel's coarse clock. */
 static void ek_tick(void)
 {
 	u64 now = ktime_get_coarse_real_ns();
@@ -521,14 +521,14 @@ struct ek_name {
 };
 
 /**
- * struct ek_scan - what a directory lists
+ * struct ek_scan - the result of a listing
  * @ctx: for iterate_dir()
  * @room: how many more entries fit into the buffer of this call
- * @nr: how many @names there are
+ * @nr: number of @names
  * @max: how many fit
- * @names: what was listed until now
- * @stuck: where the reader is held up when it is given "event", as one is whose
- *	buffer causes a page fault; or NULL
+ * @names: the entries listed so far
+ * @stuck: gate at which the reader is held up when it receives "event", like a
+ *	reader whose buffer causes a page fault; or NULL
  */
 struct ek_scan {
 	struct dir_context ctx;
@@ -569,7 +569,7 @@ static void *ek_alloc(struct kunit *test, size_t nr, size_t size)
 	return memory;
 }
 
-/* Files "f0", "f1" and so on, all of which ask @callback */
+/* Entries "f0", "f1" and so on, all with @callback */
 static struct eventfs_entry *ek_new_entries(struct kunit *test, unsigned int nr,
 					    eventfs_callback callback)
 {
@@ -636,7 +636,7 @@ static unsigned int ek_listed(const struct ek_scan *scan, const char *name)
 	return count;
 }
 
-/* The place of @name in @scan, where it has to be */
+/* The index of @name in @scan, which must contain it */
 static unsigned int ek_index(struct kunit *test, const struct ek_scan *scan, const char *name)
 {
 	for (unsigned int i = 0; i < scan->nr; i++) {
@@ -648,14 +648,14 @@ static unsigned int ek_index(struct kunit *test, const struct ek_scan *scan, con
 }
 
 /*
- * Doing two things at once
+ * Concurrent work
  */
 
 struct ek_work {
 	struct work_struct work;
 	void (*fn)(struct ek_work *work);
 	struct kunit *test;
-	struct ek_dir *dir;	/* what it is about */
+	struct ek_dir *dir;	/* what it works on */
 	const char *name;
 	struct path path;	/* what it found */
 	struct ek_scan *scan;	/* what it lists into */
@@ -713,7 +713,7 @@ static int ek_join(struct ek_work *work)
 	return work->error;
 }
 
-/* End works that run until they are told to; none may have failed. */
+/* Stop works that run until they are told to stop. None may have failed. */
 static void ek_stop(struct kunit *test, struct ek_work * const works[], unsigned int nr)
 {
 	for (unsigned int i = 0; i < nr; i++)
@@ -737,7 +737,7 @@ static void ek_wait_entered(struct kunit *test, struct ek_gate *gate)
 	KUNIT_ASSERT_NE(test, wait_for_completion_timeout(&gate->entered, EK_LONG), 0);
 }
 
-/* Have somebody look up the file of @gate and wait in its callback. */
+/* Start a lookup of the file of @gate, which waits in the callback. */
 static struct ek_work *ek_enter_gate(struct kunit *test, struct ek_gate *gate, const char *name)
 {
 	struct ek_work *work;
@@ -790,7 +790,7 @@ static void ek_exit(struct kunit *test)
 	if (!fixture)
 		return;
 
-	/* Only a case that was aborted leaves anybody waiting. */
+	/* Tasks are still waiting only if the case was aborted. */
 	list_for_each_entry(dir, &fixture->dirs, list) {
 		ek_open_gate(&dir->gate);
 		ek_open_gate(&dir->other_gate);
@@ -800,7 +800,7 @@ static void ek_exit(struct kunit *test)
 	if (fixture->events)
 		eventfs_remove_events_dir(fixture->events->node);
 	tracefs_remove(fixture->top);
-	/* Nodes are freed after a grace period: in this case, not in the next. */
+	/* Nodes are freed after a grace period. Wait for it before the next case. */
 	rcu_barrier();
 
 	list_for_each_entry(dir, &fixture->dirs, list) {
@@ -844,7 +844,7 @@ static void ek_suite_exit(struct kunit_suite *suite)
 	kern_unmount(ek_mnt);
 }
 
-/* What most cases start with: a system with one event in it */
+/* Most cases start with a system that has one event. */
 static struct ek_dir *ek_create_event(struct kunit *test, struct ek_dir **sys)
 {
 	struct ek_fixture *fixture = test->priv;
@@ -867,7 +867,7 @@ static void absent_name_is_not_found(struct kunit *test)
 	EK_EXPECT_ABSENT(test, "events/none/format");
 	EK_EXPECT_ABSENT(test, "events/sys/none");
 	EK_EXPECT_ABSENT(test, "events/sys/event/none");
-	/* What stands elsewhere is not here. */
+	/* Names of other directories are not found here. */
 	EK_EXPECT_ABSENT(test, "events/event");
 	EK_EXPECT_ABSENT(test, "events/sys/sys");
 }
@@ -892,7 +892,7 @@ static void existing_name_is_found(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, stat.mode, S_IFDIR | 0755);
 }
 
-/* Fails without: hashing what was found; d_revalidate answering 1 under RCU. */
+/* Fails without: hashing of positive dentries; ->d_revalidate() returning 1 under RCU. */
 static void found_name_is_cached(struct kunit *test)
 {
 	struct ek_dir *sys, *event;
@@ -907,7 +907,7 @@ static void found_name_is_cached(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, atomic_read(&event->calls), 1);
 	KUNIT_EXPECT_EQ(test, atomic_read(&sys->calls), 0);
 
-	/* What comes beside it does not matter. */
+	/* A new sibling does not matter. */
 	ek_create(test, sys, "other");
 	EK_EXPECT_CACHED(test, "events/sys/event/format");
 }
@@ -923,7 +923,7 @@ static void miss_is_cached(struct kunit *test)
 	EK_EXPECT_ABSENT(test, "events/sys/none");
 	EK_EXPECT_CACHED_MISS(test, "events/sys/none");
 
-	/* Another directory's children do not matter, nor do those that go. */
+	/* It does not matter that another directory gains or loses children. */
 	ek_create(test, fixture->events, "other");
 	EK_EXPECT_CACHED_MISS(test, "events/sys/none");
 	EK_EXPECT_ABSENT(test, "events/sys/event/none");
@@ -945,13 +945,13 @@ static void miss_does_not_hide_new_name(struct kunit *test)
 	EK_EXPECT_FOUND(test, "events/sys");
 	EK_EXPECT_CACHED(test, "events/sys");
 
-	/* The first child of all is as any other. */
+	/* The first child of a directory is like any other. */
 	EK_EXPECT_ABSENT(test, "events/sys/event");
 	ek_create(test, sys, "event");
 	EK_EXPECT_FOUND(test, "events/sys/event");
 }
 
-/* Fails without: the search in eventfs_revalidate_name(), or keeping what it found. */
+/* Fails without: the search in eventfs_revalidate_name(). */
 static void miss_outlives_other_changes(struct kunit *test)
 {
 	struct ek_dir *sys, *child;
@@ -974,12 +974,13 @@ static void miss_outlives_other_changes(struct kunit *test)
 }
 
 /*
- * Generations come round after 2^32 changes: of which one a miss is, before or after
- * that of its directory, says nothing. Fails with: a comparison by order.
+ * Generations wrap after 2^32 changes. So it means nothing whether a miss has a lower or
+ * a higher one than its directory. Fails without: the store to d_time in
+ * eventfs_revalidate_name(). Fails with: a comparison by order.
  */
 static void miss_of_any_other_generation_is_searched_again(struct kunit *test)
 {
-	/* That of the directory is 1. */
+	/* The directory's generation is 1. */
 	static const u32 others[] = { 0, 2, S32_MAX, 1U << 31, U32_MAX };
 	struct qstr name = QSTR_INIT("none", 4);
 	struct dentry *dentry;
@@ -1001,7 +1002,7 @@ static void miss_of_any_other_generation_is_searched_again(struct kunit *test)
 	path_put(&path);
 }
 
-/* A tree keeps so many misses and no more. Fails without: EVENTFS_MAX_MISSES. */
+/* The number of misses in a tree is limited. Fails without: EVENTFS_MAX_MISSES. */
 static void misses_are_limited(struct kunit *test)
 {
 	enum { MAX = 4096 };
@@ -1019,7 +1020,7 @@ static void misses_are_limited(struct kunit *test)
 	EK_EXPECT_CACHED_MISS(test, name);
 }
 
-/* Fails without: the test for the callback's result; caching that as a miss fails too. */
+/* Fails without: the test of the callback's result. Fails with: caching it as a miss. */
 static void declined_name_is_not_cached(struct kunit *test)
 {
 	struct ek_dir *sys, *event;
@@ -1057,7 +1058,7 @@ static void deleted_name_is_gone(struct kunit *test)
 	EK_EXPECT_FOUND(test, "events/sys/format");
 }
 
-/* Fails without: a number for each creation; a dead node's dentry that is dropped. */
+/* Fails without: a new number for each creation; dropping the dentry of a dead node. */
 static void recreated_name_is_another(struct kunit *test)
 {
 	struct ek_dir *sys, *event;
@@ -1080,7 +1081,7 @@ static void recreated_name_is_another(struct kunit *test)
 	KUNIT_EXPECT_PTR_EQ(test, file->private_data, (void *)event);
 	ek_close(file);
 
-	/* Who held the old one still has that. */
+	/* The path that was held still leads to the old directory. */
 	stat = ek_stat_path(test, &held);
 	KUNIT_EXPECT_EQ(test, stat.ino, old_dir.ino);
 	KUNIT_EXPECT_EQ(test, stat.nlink, 0);
@@ -1105,7 +1106,7 @@ static void directory_keeps_its_inode(struct kunit *test)
 	KUNIT_EXPECT_PTR_EQ(test, d_inode(path.dentry), inode);
 	path_put(&path);
 
-	/* An inode alone, as a watch has it, keeps the node as well. */
+	/* A reference to the inode alone, like that of a watch, also keeps the node. */
 	ek_reclaim(test);
 	ek_remove(event);
 	KUNIT_EXPECT_TRUE(test, ek_is_unreleased(event));
@@ -1135,8 +1136,8 @@ static void cache_gives_back_what_it_took(struct kunit *test)
  */
 
 /*
- * A removal after which nobody uses anything leaves nothing. Fails without:
- * d_invalidate() in eventfs_drop_cached(), or without a put of the node anywhere.
+ * If nothing is in use, nothing remains after a removal. Fails without: d_invalidate()
+ * in eventfs_drop_alias(), or any put of the node.
  */
 static void removal_leaves_nothing_cached(struct kunit *test)
 {
@@ -1158,7 +1159,7 @@ static void removal_leaves_nothing_cached(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, ek_inodes(test), 1);
 }
 
-/* As the last, with all of it removed at once. Fails without: eventfs_deepest(). */
+/* Like the previous case, but removed all at once. Fails without: eventfs_deepest(). */
 static void removal_takes_what_is_below(struct kunit *test)
 {
 	struct ek_dir *sys, *event;
@@ -1174,8 +1175,8 @@ static void removal_takes_what_is_below(struct kunit *test)
 }
 
 /*
- * As with a working directory. Fails without: the reference in d_fsdata;
- * d_invalidate(), so that the dentry waits on the LRU after its last put.
+ * A task may have it as working directory. Fails without: the reference in d_fsdata;
+ * d_invalidate(), without which the dentry goes to the LRU at its last put.
  */
 static void removed_while_a_path_is_held(struct kunit *test)
 {
@@ -1189,12 +1190,12 @@ static void removed_while_a_path_is_held(struct kunit *test)
 
 	KUNIT_EXPECT_TRUE(test, ek_is_unreleased(event));
 	KUNIT_EXPECT_TRUE(test, d_unlinked(held.dentry));
-	/* So that no lookup keeps the walk over its dentries busy */
+	/* No lookup may keep the walk over its dentries busy. */
 	KUNIT_EXPECT_TRUE(test, IS_DEADDIR(d_inode(held.dentry)));
 	KUNIT_EXPECT_EQ(test, ek_stat_path(test, &held).nlink, 0);
 	KUNIT_EXPECT_EQ(test, vfs_path_lookup(held.dentry, ek_mnt, "format", 0, &path), -ENOENT);
 	KUNIT_EXPECT_EQ(test, vfs_path_lookup(held.dentry, ek_mnt, "none", 0, &path), -ENOENT);
-	/* Nor does a lookup in a dead directory leave anything there. */
+	/* A lookup in a dead directory caches nothing. */
 	KUNIT_EXPECT_EQ(test, vfs_path_lookup(held.dentry, ek_mnt, "none", LOOKUP_CACHED, &path),
 			-EAGAIN);
 	KUNIT_EXPECT_EQ(test, ek_set_path(&held, &(struct iattr) {
@@ -1206,7 +1207,7 @@ static void removed_while_a_path_is_held(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, ek_inodes(test), 2);
 }
 
-/* Fails without: eventfs_delete_miss(): the miss goes to the LRU when it is let go. */
+/* Fails without: eventfs_delete_miss(), as the miss goes to the LRU at its last put. */
 static void removed_while_a_miss_is_in_use(struct kunit *test)
 {
 	struct qstr name = QSTR_INIT("none", 4);
@@ -1228,7 +1229,7 @@ static void removed_while_a_miss_is_in_use(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, ek_inodes(test), 2);
 }
 
-/* Fails without: eventfs_drop_alias() of files: the file goes to the LRU when it is closed. */
+/* Fails without: eventfs_drop_alias() of files, as the dentry goes to the LRU at the close. */
 static void removed_while_a_file_is_open(struct kunit *test)
 {
 	struct ek_dir *sys, *event;
@@ -1276,10 +1277,10 @@ static void removed_while_a_directory_is_open(struct kunit *test)
 }
 
 /*
- * The lookup is held up between its callback and its splice, the removal has to
- * wait for it, and find what it hashed. Meanwhile the names are still cached,
- * and not believed. Fails without: eventfs_get_active() or wait_var_event(), the
- * test for a dead node in eventfs_revalidate_dir().
+ * The lookup is held up in its callback. The removal must wait for it and find the
+ * dentry that it hashes. Meanwhile, the names are still cached, but no longer valid.
+ * Fails without: eventfs_get_active(), wait_var_event(), or the test for a dead node
+ * in eventfs_revalidate_dir().
  */
 static void removal_waits_for_lookup(struct kunit *test)
 {
@@ -1303,7 +1304,7 @@ static void removal_waits_for_lookup(struct kunit *test)
 	ek_open_gate(&event->gate);
 	ek_join(remove);
 	path_put(&held);
-	/* It was in time, and got a file, which is all that is left. */
+	/* The lookup succeeded, and its file is all that remains. */
 	KUNIT_ASSERT_EQ(test, ek_join(lookup), 0);
 	KUNIT_EXPECT_TRUE(test, d_unlinked(lookup->path.dentry));
 	KUNIT_EXPECT_TRUE(test, ek_is_unreleased(event));
@@ -1322,8 +1323,8 @@ static unsigned int ek_nr_done(struct ek_work * const works[], unsigned int nr)
 }
 
 /*
- * Activity is counted. Fails with: a removal that goes on when somebody leaves who
- * is not the last.
+ * Activity is counted. Fails with: a removal that continues before the last active task
+ * leaves.
  */
 static void removal_waits_for_all(struct kunit *test)
 {
@@ -1336,7 +1337,7 @@ static void removal_waits_for_all(struct kunit *test)
 	struct ek_work *lookups[NR], *remove;
 	struct path held;
 
-	/* Those of ek_entries, which ek_exit() expects */
+	/* The releases that ek_exit() expects */
 	entries[0].release = ek_release_format;
 	entries[1].release = ek_release_gate;
 	KUNIT_ASSERT_EQ(test, ek_adopt(many, eventfs_create_dir("many", fixture->events->node,
@@ -1352,7 +1353,7 @@ static void removal_waits_for_all(struct kunit *test)
 	remove = ek_start(test, ek_do_remove, many, NULL);
 	ek_wait_dead(test, &held);
 
-	/* All but one go. */
+	/* All but one leave. */
 	for (int i = 0; i < NR - 1; i++)
 		complete(&many->gate.open);
 	while (ek_nr_done(lookups, NR) < NR - 1 && time_before(jiffies, end))
@@ -1371,7 +1372,7 @@ static void removal_waits_for_all(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, ek_is_released(many));
 }
 
-/* Fails without: eventfs_drain() for what is below the directory that is removed. */
+/* Fails without: eventfs_drain() for directories below the one that is removed. */
 static void removal_waits_for_lookup_below(struct kunit *test)
 {
 	struct ek_work *lookup, *remove;
@@ -1395,7 +1396,7 @@ static void removal_waits_for_lookup_below(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, ek_inodes(test), 1);
 }
 
-/* List a directory in one go, but for the reader of @dir being stuck. */
+/* List a directory in one go. With work->dir, the reader is held up at its gate. */
 static void ek_do_list(struct ek_work *work)
 {
 	struct ek_name names[16];
@@ -1420,7 +1421,7 @@ static void ek_do_list(struct ek_work *work)
 	ek_close(file);
 }
 
-/* Fails without: the activity around the callback in eventfs_emit_files(). */
+/* Fails without: the activity around the callback in eventfs_emit_file(). */
 static void removal_waits_for_listing(struct kunit *test)
 {
 	struct ek_work *list, *remove;
@@ -1438,7 +1439,7 @@ static void removal_waits_for_listing(struct kunit *test)
 
 	ek_open_gate(&event->gate);
 	ek_join(remove);
-	/* It ends cleanly after the last file, or finds its directory gone. */
+	/* It ends after the last file, or fails because the directory is gone. */
 	if (ek_join(list))
 		KUNIT_EXPECT_EQ(test, list->error, -ENOENT);
 	path_put(&held);
@@ -1446,10 +1447,10 @@ static void removal_waits_for_listing(struct kunit *test)
 }
 
 /*
- * A lookup of the dying name has unhashed the directory, and after that a file
- * came into the cache below it, unused: d_invalidate() passes over that. Another
- * lookup keeps the removal waiting so long. Fails without:
- * shrink_dcache_parent() in eventfs_drop_cached().
+ * A lookup of the name unhashes the dying directory. After that, an unused file is
+ * cached below it. d_invalidate() does nothing for an unhashed dentry. A second lookup
+ * keeps the removal waiting until then. Fails without: shrink_dcache_parent() in
+ * eventfs_drop_alias().
  */
 static void removal_drops_what_is_below_a_stale_name(struct kunit *test)
 {
@@ -1478,10 +1479,10 @@ static void removal_drops_what_is_below_a_stale_name(struct kunit *test)
 }
 
 /*
- * What is let go between two steps of a removal goes too, whether its own step
- * was done (an event in the system) or not (the system). The gate of the system
- * holds the removal up in between. Fails without: eventfs_drop_alias() of files for
- * the first, of the directory for the second.
+ * An object whose last use ends during a removal is freed too, whether the removal is
+ * done with its directory (the event) or not (the system). The gate of the system holds
+ * the removal up in between. Fails without: eventfs_drop_alias() of files for the
+ * former, of the directory for the latter.
  */
 static void what_is_let_go_during_removal_goes(struct kunit *test)
 {
@@ -1528,7 +1529,7 @@ static void ek_expect_soon(struct kunit *test, struct ek_work *work, const char 
 			    "%s", what);
 }
 
-/* Fails with: the tree's lock, or a directory's, held around a callback. */
+/* Fails with: the tree's lock held around a callback, or a change that takes i_rwsem. */
 static void stuck_callback_delays_nothing_else(struct kunit *test)
 {
 	struct ek_work *lookup, *create, *remove;
@@ -1551,8 +1552,9 @@ static void stuck_callback_delays_nothing_else(struct kunit *test)
 }
 
 /*
- * The reader has got no further than the event that is removed, of which it
- * holds the node. Fails with: activity, the tree's lock or i_rwsem in the way.
+ * The reader is stuck at the event that is removed, and holds a reference to its node.
+ * Fails with: a reader that holds the node active or the tree's lock; a change that
+ * takes i_rwsem.
  */
 static void stuck_reader_delays_nothing(struct kunit *test)
 {
@@ -1593,7 +1595,7 @@ static void dying_parent_takes_no_child(struct kunit *test)
 	ek_open_gate(&sys->gate);
 	ek_join(remove);
 	KUNIT_EXPECT_EQ(test, ek_join(create), -ENODEV);
-	/* @held keeps the node, so one can ask once more. */
+	/* @held keeps the node, so the test may try again. */
 	KUNIT_EXPECT_PTR_EQ(test, eventfs_create_dir("child", sys->node, NULL, 0, NULL),
 			    ERR_PTR(-ENODEV));
 	KUNIT_ASSERT_EQ(test, ek_join(lookup), 0);
@@ -1602,7 +1604,7 @@ static void dying_parent_takes_no_child(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, ek_is_released(sys));
 }
 
-/* Fails without: the tests for NULL in both. */
+/* Fails without: the tests for NULL in both functions. */
 static void removing_null_does_nothing(struct kunit *test)
 {
 	eventfs_remove_dir(NULL);
@@ -1633,7 +1635,7 @@ static void tree_is_removed_through_any_node(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, ek_is_released(events));
 	KUNIT_EXPECT_EQ(test, ek_inodes(test), 0);
 
-	/* And the name can be used again. */
+	/* The name can be used again. */
 	events = ek_new_dir(test);
 	KUNIT_ASSERT_EQ(test, ek_try_create_events(events, fixture->top), 0);
 	fixture->events = events;
@@ -1706,7 +1708,7 @@ static void nested_directories_go_from_the_bottom_up(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, ek_inodes(test), 1);
 }
 
-/* As with tracing instances. Fails without: bumping a generation; a root for each tree. */
+/* Like tracing instances. Fails without: a new generation; a root for each tree. */
 static void two_trees_stand_side_by_side(struct kunit *test)
 {
 	struct ek_fixture *fixture = test->priv;
@@ -1757,7 +1759,7 @@ static void ek_expect_bad_name(struct kunit *test, const char *name, int error)
 			error, name);
 }
 
-/* Fails without: a test in eventfs_check_name(). */
+/* Fails without: any test in eventfs_check_name(). */
 static void bad_name_is_refused(struct kunit *test)
 {
 	char name[NAME_MAX + 2];
@@ -1771,7 +1773,7 @@ static void bad_name_is_refused(struct kunit *test)
 	memset(name, 'a', sizeof(name));
 	name[NAME_MAX + 1] = '\0';
 	ek_expect_bad_name(test, name, -ENAMETOOLONG);
-	/* A slash at any place of a word */
+	/* A slash at any position in a word */
 	name[20] = '\0';
 	for (int i = 0; i < 20; i++) {
 		name[i] = '/';
@@ -1781,7 +1783,7 @@ static void bad_name_is_refused(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, ek_list(test, "events", 16, 16)->nr, 2 + EK_NR_FILES);
 }
 
-/* Fails if one of the names is refused. */
+/* Fails with: a check that refuses one of these names. */
 static void unusual_name_is_taken(struct kunit *test)
 {
 	struct ek_fixture *fixture = test->priv;
@@ -1795,13 +1797,13 @@ static void unusual_name_is_taken(struct kunit *test)
 	EK_EXPECT_FOUND(test, "events/...");
 	ek_create(test, fixture->events, ".a");
 	EK_EXPECT_FOUND(test, "events/.a");
-	/* The neighbours of a slash */
+	/* Bytes that differ from a slash by one, or in one bit */
 	ek_create(test, fixture->events, "...00000\xaf\xaf\xaf\xaf\xaf\xaf\xaf\xaf\xaf");
 	EK_EXPECT_FOUND(test, "events/...00000\xaf\xaf\xaf\xaf\xaf\xaf\xaf\xaf\xaf");
 	KUNIT_EXPECT_EQ(test, ek_list(test, "events", 16, 16)->nr, 2 + EK_NR_FILES + 4);
 }
 
-/* Fails without: the test for the length in eventfs_lookup(). */
+/* Fails without: the test of the length in eventfs_lookup(). */
 static void longer_name_is_not_looked_up(struct kunit *test)
 {
 	char name[sizeof("events/") + NAME_MAX + 1] = "events/";
@@ -1839,10 +1841,10 @@ static void ek_expect_type(struct kunit *test, const char *dir, const char *name
 }
 
 /*
- * A probe may have the name of a file of its system, and perf wants its directory.
- * The file is hidden while it is there, whether it was cached, in use, or does not
- * exist. Fails without: the search for a child first, that in
- * eventfs_revalidate_name(), or that of the listing.
+ * A probe may have the name of a file of its system, and perf needs the probe's
+ * directory. It hides the file, whether that is cached, in use or does not exist.
+ * Fails without: the search for a child before that for a file, the search in
+ * eventfs_revalidate_name(), or the search in a listing.
  */
 static void child_hides_the_file_of_its_name(struct kunit *test)
 {
@@ -1864,7 +1866,7 @@ static void child_hides_the_file_of_its_name(struct kunit *test)
 		ek_remove(child);
 		ek_expect_type(test, "events/sys", "format", S_IFREG);
 		EK_EXPECT_CACHED(test, "events/sys/format");
-		/* Another child is no reason to look for it again. */
+		/* Another child does not make the dentry stale. */
 		ek_create(test, sys, i ? "one" : "other");
 		EK_EXPECT_CACHED(test, "events/sys/format");
 	}
@@ -1889,7 +1891,7 @@ static void child_hides_the_file_of_its_name(struct kunit *test)
 	ek_expect_type(test, "events", "enable", S_IFREG);
 }
 
-/* Fails without: the tests of the parent in both. */
+/* Fails without: the tests of the parent in both functions. */
 static void bad_parent_is_refused(struct kunit *test)
 {
 	ek_expect_error(test, eventfs_create_dir("a", NULL, NULL, 0, NULL), -EINVAL, "NULL");
@@ -1899,7 +1901,7 @@ static void bad_parent_is_refused(struct kunit *test)
 			-EINVAL, "error pointer");
 }
 
-/* Fails without: a test in eventfs_check(). */
+/* Fails without: any test in eventfs_check(). */
 static void bad_size_is_refused(struct kunit *test)
 {
 	struct ek_fixture *fixture = test->priv;
@@ -1938,7 +1940,7 @@ static void size_may_differ(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, ek_list(test, "events/none/one", 16, 16)->nr, 3);
 }
 
-/* Fails without: as many inode numbers as there are files, and positions for them. */
+/* Fails without: an inode number and a position for each file. */
 static void most_files_are_served(struct kunit *test)
 {
 	enum { NR = 255 };
@@ -1959,7 +1961,7 @@ static void most_files_are_served(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, ek_listed(scan, entries[i].name), 1);
 	KUNIT_EXPECT_EQ(test, ek_stat(test, "events/sys/many/f254").ino,
 			scan->names[ek_index(test, scan, "f254")].ino);
-	/* What was created next has numbers after all of these. */
+	/* The directory that was created next has a number after all of these. */
 	KUNIT_EXPECT_LT(test, ek_stat(test, "events/sys/many/f254").ino,
 			ek_stat(test, "events/sys/many/child").ino);
 	ek_remove(sys);
@@ -1969,7 +1971,7 @@ static void most_files_are_served(struct kunit *test)
  * Listing
  */
 
-/* Fails without: positions that are those of entries, whatever the buffer's size. */
+/* Fails without: positions that depend on the entry and not on the buffer's size. */
 static void position_belongs_to_an_entry(struct kunit *test)
 {
 	enum { NR = 20 };
@@ -1996,7 +1998,7 @@ static void position_belongs_to_an_entry(struct kunit *test)
 			KUNIT_EXPECT_LT(test, scan->names[i - 1].pos, scan->names[i].pos);
 	}
 
-	/* Every second child goes: the others stay where they are. */
+	/* Remove every second child. The others keep their positions. */
 	for (int i = 0; i < NR; i += 2)
 		ek_remove(dirs[i]);
 	file = ek_open(test, "events/sys");
@@ -2013,7 +2015,7 @@ static void position_belongs_to_an_entry(struct kunit *test)
 			KUNIT_EXPECT_GT(test, one->names[0].pos, scan->names[i].pos);
 	}
 
-	/* At the end there is nothing, until one goes back. */
+	/* Nothing follows the end. Going back to the start lists everything again. */
 	KUNIT_EXPECT_EQ(test, vfs_llseek(file, INT_MAX, SEEK_SET), INT_MAX);
 	KUNIT_EXPECT_EQ(test, ek_list_some(file, one, 1), 0);
 	KUNIT_EXPECT_EQ(test, vfs_llseek(file, 1LL << 31, SEEK_SET), -EINVAL);
@@ -2024,7 +2026,7 @@ static void position_belongs_to_an_entry(struct kunit *test)
 	ek_close(file);
 }
 
-/* Fails without: positions that others do not move when they come and go. */
+/* Fails without: positions that stay when other children are created and removed. */
 static void what_stands_is_listed_once(struct kunit *test)
 {
 	enum { NR = 60 };
@@ -2040,7 +2042,7 @@ static void what_stands_is_listed_once(struct kunit *test)
 		dirs[i] = ek_create(test, sys, name);
 	}
 
-	/* Between any two calls, one goes and others come. A third stands. */
+	/* Between calls, remove a child and create others. Keep one child in three. */
 	file = ek_open(test, "events/sys");
 	while (ek_list_some(file, scan, 3) > 0) {
 		if (next % 3 == 0)
@@ -2068,7 +2070,7 @@ static void what_stands_is_listed_once(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, ek_listed(scan, "event"), 1);
 }
 
-/* Fails without: the slot in tracefs_ino(), ids, or the types given to dir_emit(). */
+/* Fails without: the slot in tracefs_ino(), ids, or the types passed to dir_emit(). */
 static void inode_numbers_are_unique_and_listed(struct kunit *test)
 {
 	static const char * const names[] = { "events", "events/sys", "events/sys/event" };
@@ -2078,7 +2080,7 @@ static void inode_numbers_are_unique_and_listed(struct kunit *test)
 	struct ek_dir *sys;
 
 	ek_create_event(test, &sys);
-	/* Among them those of what is not of eventfs */
+	/* Include static objects. */
 	KUNIT_ASSERT_NOT_NULL(test, tracefs_create_file("static", 0444, fixture->top, NULL, NULL));
 	seen[nr++] = ek_stat(test, "static").ino;
 	seen[nr++] = ek_stat(test, ".").ino;
@@ -2105,7 +2107,7 @@ static void inode_numbers_are_unique_and_listed(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, nr, 3 + 3 * EK_NR_FILES + 2);
 }
 
-/* Create a directory when the counter of ids has come to @next. */
+/* Create a directory with the counter of ids at @next. */
 static struct ek_dir *ek_create_at(struct kunit *test, struct ek_dir *parent,
 				   const char *name, int next)
 {
@@ -2116,7 +2118,7 @@ static struct ek_dir *ek_create_at(struct kunit *test, struct ek_dir *parent,
 	return dir;
 }
 
-/* Fails without: inodes that are found by node and slot, and not by number. */
+/* Fails with: inodes that are found by number, and not by node and slot. */
 static void same_number_is_another_inode(struct kunit *test)
 {
 	static const char * const names[] = { "events/sys/one", "events/sys/one/format",
@@ -2128,7 +2130,7 @@ static void same_number_is_another_inode(struct kunit *test)
 	struct ek_dir *dirs[2];
 	struct file *file;
 
-	/* As if there had been 2^32 of them between these two */
+	/* As if the counter had wrapped between these two */
 	dirs[0] = ek_create(test, sys, "one");
 	dirs[1] = ek_create_at(test, sys, "two", next);
 
@@ -2146,7 +2148,7 @@ static void same_number_is_another_inode(struct kunit *test)
 		path_put(&paths[i]);
 }
 
-/* Fails without: numbers of more than 32 bits; an id that is never 0. */
+/* Fails without: numbers of more than 32 bits; skipping id 0. */
 static void numbers_go_on(struct kunit *test)
 {
 	struct ek_fixture *fixture = test->priv;
@@ -2176,7 +2178,7 @@ static int ek_compare_hash(const void *a, const void *b)
 	return x->hash < y->hash ? -1 : x->hash > y->hash;
 }
 
-/* What @odd is to be multiplied with to get 1. Each step doubles the right bits. */
+/* The inverse of @odd modulo 2^64. Each step doubles the number of correct bits. */
 static u64 ek_inverse(u64 odd)
 {
 	u64 inverse = odd;
@@ -2187,10 +2189,10 @@ static u64 ek_inverse(u64 odd)
 }
 
 /*
- * The @number-th name of a hash, unless it has a byte that no name has. On most
- * 64-bit machines the hash that fs/namei.c computes has a state of two words, which
- * each word of the name changes. The first is zeros, the last is zero and what the
- * hash is folded from; there is one pair of words in between for each first one.
+ * Compute the @number-th name with a hash. Return: false if it has a byte that a name
+ * cannot have. On most 64-bit machines, the hash in fs/namei.c has a state of two words,
+ * which each word of the name changes. It starts as zeros, and ends as zero and a word
+ * that folds to @hash. For each first word of a name, one pair of words leads there.
  */
 static bool ek_twin(u32 number, u32 hash, char name[25])
 {
@@ -2198,11 +2200,11 @@ static bool ek_twin(u32 number, u32 hash, char name[25])
 
 	snprintf(name, 9, "%08x", number);
 	memcpy(&words[0], name, sizeof(words[0]));
-	/* After the first word */
+	/* The state after the first word */
 	x = rol64(words[0], 12) + words[0];
 	y = rol64(words[0], 45) * 9;
 
-	/* Backwards from the last state: what y was, and x before it was rotated */
+	/* Backwards from the final state: y, and x before it was rotated */
 	mixed = ror64(((u64)hash << 32) * ek_inverse(GOLDEN_RATIO_64) * ek_inverse(9), 45);
 	mid_x = ror64(-mixed, 12);
 	mid_y = mixed ^ mid_x;
@@ -2215,7 +2217,7 @@ static bool ek_twin(u32 number, u32 hash, char name[25])
 	return strlen(name) == 24 && !strchr(name, '/');
 }
 
-/* The next name of a hash. Return: whether this machine hashes it as expected */
+/* The next name with a hash. Return: whether this machine hashes it as expected */
 static bool ek_next_twin(u32 *number, u32 hash, char name[25])
 {
 	while (!ek_twin((*number)++, hash, name))
@@ -2224,8 +2226,8 @@ static bool ek_next_twin(u32 *number, u32 hash, char name[25])
 }
 
 /*
- * Among 2^14 names, about eight pairs are expected whose hashes agree in 24
- * bits. Fails without: the bits that separate equal hashes, or the comparison of
+ * Among 2^14 names, the hashes of about eight pairs should agree in 24 bits. Fails
+ * without: the bits that distinguish names with equal hashes, or the comparison of
  * names.
  */
 static void names_of_equal_hash_are_told_apart(struct kunit *test)
@@ -2268,7 +2270,7 @@ static void names_of_equal_hash_are_told_apart(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, ek_try_create(ek_new_dir(test), sys, twin_a), -EEXIST);
 		KUNIT_EXPECT_EQ(test, ek_try_create(ek_new_dir(test), sys, twin_b), -EEXIST);
 
-		/* Neighbours, or these two have other hashes than was thought. */
+		/* Adjacent positions show that the hashes are equal. */
 		scan = ek_list(test, "events/sys", 64, 1);
 		KUNIT_EXPECT_EQ(test, scan->names[ek_index(test, scan, twin_a)].pos + 1,
 				scan->names[ek_index(test, scan, twin_b)].pos);
@@ -2313,7 +2315,7 @@ static void names_of_equal_hash_are_limited(struct kunit *test)
 	scan = ek_list(test, "events/sys", NR + 16, 16);
 	KUNIT_EXPECT_EQ(test, scan->nr, 2 + EK_NR_FILES + NR);
 
-	/* Another hash has room, and so has this one when a name goes. */
+	/* Another hash has room. So does this one after a removal. */
 	ek_create(test, sys, "other");
 	ek_remove(one);
 	ek_create(test, sys, name);
@@ -2321,8 +2323,8 @@ static void names_of_equal_hash_are_limited(struct kunit *test)
 }
 
 /*
- * As many files as there may be, the children that come first, and those that come
- * last, as far as positions go. Fails without: a position after each key.
+ * The maximum number of files, a child at the lowest position, and as many children as
+ * possible at the highest. Fails without: a position after each key.
  */
 static void last_positions_are_served(struct kunit *test)
 {
@@ -2360,14 +2362,14 @@ static void last_positions_are_served(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, vfs_llseek(file, pos, SEEK_SET), pos);
 		KUNIT_EXPECT_EQ(test, ek_list_some(file, one, 1), 1);
 		KUNIT_EXPECT_STREQ(test, one->names[0].name, scan->names[i].name);
-		/* What comes behind it, which is the end, once */
+		/* The next entry, or the end after the last one */
 		KUNIT_EXPECT_EQ(test, vfs_llseek(file, pos + 1, SEEK_SET), pos + 1);
 		KUNIT_EXPECT_EQ(test, ek_list_some(file, one, 1), i < ALL - 1);
 		if (i < ALL - 1)
 			KUNIT_EXPECT_EQ(test, one->names[1].pos, scan->names[i + 1].pos);
 	}
 
-	/* What is no position at all; and an end, of what has no size */
+	/* Invalid positions, the last valid one, and SEEK_END with a size of 0 */
 	KUNIT_EXPECT_EQ(test, vfs_llseek(file, -1, SEEK_SET), -EINVAL);
 	KUNIT_EXPECT_EQ(test, vfs_llseek(file, INT_MAX, SEEK_SET), INT_MAX);
 	KUNIT_EXPECT_EQ(test, vfs_llseek(file, 1, SEEK_CUR), -EINVAL);
@@ -2379,8 +2381,8 @@ static void last_positions_are_served(struct kunit *test)
 }
 
 /*
- * More children than any directory has. Fails without: a search that finds each
- * of them, a listing that goes on behind each.
+ * More children than any directory has in practice. Fails without: a search that finds
+ * each of them; a listing that can continue after each.
  */
 static void many_children_are_served(struct kunit *test)
 {
@@ -2457,7 +2459,7 @@ static void attributes_survive_reclaim(struct kunit *test)
 		ek_reclaim(test);
 		EK_EXPECT_UNCACHED(test, "events/sys");
 	}
-	/* What is set on one leaves the others alone. */
+	/* Setting attributes of one object leaves the others alone. */
 	attr = (struct iattr) { .ia_valid = ATTR_MODE, .ia_mode = EK_MODE };
 	KUNIT_EXPECT_EQ(test, ek_set(test, "events/sys/event/enable", &attr), 0);
 	KUNIT_EXPECT_EQ(test, __kuid_val(ek_stat(test, "events/sys/event/format").uid), 1234);
@@ -2466,7 +2468,7 @@ static void attributes_survive_reclaim(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, ek_stat(test, "events/sys/event/enable").mode, S_IFREG | EK_MODE);
 }
 
-/* Fails without: the range of times, which are kept in ns, in tracefs_fill_super(). */
+/* Times are kept in ns. Fails without: the range of times in tracefs_fill_super(). */
 static void set_times_stay_in_range(struct kunit *test)
 {
 	struct iattr attr = {
@@ -2514,7 +2516,7 @@ static void ek_expect_uid(struct kunit *test, const char *name, unsigned int uid
 	path_put(&path);
 }
 
-/* The mount's owners as they were before the case */
+/* The mount's owner, group and mode before the case */
 struct ek_owners {
 	char options[64];
 };
@@ -2550,7 +2552,7 @@ static void owner_follows_the_mount_until_set(struct kunit *test)
 	attr = ek_owner(ATTR_UID, 11);
 	KUNIT_EXPECT_EQ(test, ek_set(test, "events/sys/event/enable", &attr), 0);
 
-	/* Those that are cached, and those that are not */
+	/* Some files are cached, others are not. */
 	EK_EXPECT_FOUND(test, "events/sys/event/format");
 	KUNIT_EXPECT_EQ(test, ek_remount("gid=21"), 0);
 	ek_expect_uid(test, "events/sys/event/enable", 11);
@@ -2570,7 +2572,7 @@ static void owner_follows_the_mount_until_set(struct kunit *test)
 	ek_reclaim(test);
 	ek_expect_uid(test, "events/sys/event/enable", 13);
 
-	/* Options that are not named change nothing. */
+	/* Options that are not given change nothing. */
 	attr = ek_owner(ATTR_UID, 14);
 	KUNIT_EXPECT_EQ(test, ek_set(test, "events/sys/event/enable", &attr), 0);
 	KUNIT_EXPECT_EQ(test, ek_remount("gid=22"), 0);
@@ -2582,9 +2584,9 @@ static void owner_follows_the_mount_until_set(struct kunit *test)
 }
 
 /*
- * The counts of resets and of changes come round after 2^32 mounts and chowns: an
- * owner of another one is void, whichever of the two is greater. Fails with: a
- * comparison by order.
+ * The counts of resets and of changes wrap after 2^32 mounts and chowns. An owner with
+ * any other count is void, whether that is lower or higher. Fails with: a comparison by
+ * order.
  */
 static void owner_of_any_other_reset_is_void(struct kunit *test)
 {
@@ -2602,7 +2604,7 @@ static void owner_of_any_other_reset_is_void(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, ek_set(test, name, &attr), 0);
 	ek_hold(test, name, &path);
 	ti = get_tracefs(d_inode(path.dentry));
-	/* It stays: nothing else is set here. */
+	/* It is not freed, because nothing else is set here. */
 	scoped_guard(rcu)
 		set = (struct tracefs_attr *)eventfs_attr(&ti->vfs_inode);
 	KUNIT_ASSERT_NOT_NULL(test, set);
@@ -2616,7 +2618,7 @@ static void owner_of_any_other_reset_is_void(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, __kgid_val(ek_stat_path(test, &path).gid), 10);
 		set->gid_reset -= distances[i];
 
-		/* The copy that the VFS reads is of another generation. */
+		/* Give the copy that the VFS reads another generation. */
 		ti->vfs_inode.i_uid = KUIDT_INIT(99);
 		ti->generation += distances[i];
 		KUNIT_EXPECT_EQ(test, ek_inode_uid(test, &path), 11);
@@ -2630,7 +2632,7 @@ static void ek_expect_gid(struct kunit *test, const char *name, unsigned int gid
 }
 
 /*
- * Static files keep what was set as well. Fails without: tracefs_record_static(),
+ * Static files keep an owner that was set, too. Fails without: tracefs_record_static(),
  * uid_reset, gid_reset.
  */
 static void static_owner_follows_the_mount_until_set(struct kunit *test)
@@ -2660,9 +2662,8 @@ static void static_owner_follows_the_mount_until_set(struct kunit *test)
 }
 
 /*
- * What stands below "instances" has the owner of that, once it was given one,
- * and until a mount names another. Fails without: the class of an inode,
- * instances_set.
+ * Once the owner of "instances" was set, everything below has it, until a mount sets
+ * another. Fails without: the class of an inode; instances_set.
  */
 static void instances_have_an_owner_of_their_own(struct kunit *test)
 {
@@ -2689,7 +2690,7 @@ static void instances_have_an_owner_of_their_own(struct kunit *test)
 	for (int i = 0; i < ARRAY_SIZE(inside); i++)
 		ek_expect_uid(test, inside[i], 30);
 
-	/* One of the two; the other goes on following the root. */
+	/* Set the user. The group still follows the root. */
 	attr = ek_owner(ATTR_UID, 31);
 	KUNIT_EXPECT_EQ(test, ek_set_path(&instances, &attr), 0);
 	attr = ek_owner(ATTR_UID | ATTR_GID, 32);
@@ -2731,8 +2732,8 @@ static const char *ek_options(struct kunit *test)
 }
 
 /*
- * What /proc/mounts says is what was named last, and the mode is the root's
- * alone. Fails without: mount_uid, mount_gid; the mode in tracefs_reconfigure().
+ * /proc/mounts shows the current options, and the mode applies only to the root. Fails
+ * without: any option in tracefs_show_options(); the mode in tracefs_reconfigure().
  */
 static void options_are_told(struct kunit *test)
 {
@@ -2754,7 +2755,7 @@ static void options_are_told(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, ek_remount("none=1"), -EINVAL);
 	KUNIT_EXPECT_STREQ(test, ek_options(test), ",uid=51,gid=52,mode=751");
 
-	/* mount(8) hands on to a remount what it finds here: that must open nothing. */
+	/* mount(8) passes these options to a remount, which must not widen access. */
 	attr.ia_valid |= ATTR_MODE;
 	attr.ia_mode = S_IFDIR | 0700;
 	KUNIT_EXPECT_EQ(test, ek_set_path(&root, &attr), 0);
@@ -2767,7 +2768,7 @@ static void options_are_told(struct kunit *test)
 
 KUNIT_DEFINE_ACTION_WRAPPER(ek_put_cred, put_cred, const struct cred *);
 
-/* Somebody who may do only what owner, group and mode allow */
+/* A user without capabilities: only owner, group and mode count. */
 static const struct cred *ek_new_user(struct kunit *test, unsigned int uid)
 {
 	struct cred *cred = prepare_creds();
@@ -2799,9 +2800,9 @@ static int ek_set_as(const struct cred *user, const struct path *path, const str
 }
 
 /*
- * Whoever asks first after a change is told by the new owner. Fails without:
- * tracefs_refresh_owner() in tracefs_permission(), in tracefs_setattr(); with a
- * short cut in the former that is taken too often.
+ * The first check after a change uses the new owner. Fails without:
+ * tracefs_refresh_owner() in tracefs_owner_permission() or in tracefs_setattr(). Fails
+ * with: an early return in tracefs_permission() that is taken too often.
  */
 static void permission_follows_the_owner(struct kunit *test)
 {
@@ -2828,7 +2829,7 @@ static void permission_follows_the_owner(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, ek_remount("uid=77"), 0);
 	KUNIT_EXPECT_EQ(test, ek_set_as(user, &file, &attr), 0);
 
-	/* All may search a directory, until its owner thinks otherwise. */
+	/* All users may search a directory, until its mode is changed. */
 	KUNIT_EXPECT_EQ(test, ek_remount("uid=0,gid=0"), 0);
 	KUNIT_EXPECT_EQ(test, ek_permission_of(user, &dir, MAY_EXEC), 0);
 	KUNIT_EXPECT_EQ(test, ek_permission_of(user, &dir, MAY_WRITE), -EACCES);
@@ -2839,7 +2840,7 @@ static void permission_follows_the_owner(struct kunit *test)
 	path_put(&dir);
 }
 
-/* Fails without: clearing what an inode's memory had from the one before. */
+/* Fails without: clearing what the previous inode left in its memory. */
 static void static_file_starts_afresh(struct kunit *test)
 {
 	enum { NR = 64 };
@@ -2893,10 +2894,10 @@ static void ek_do_remount(struct ek_work *work)
 }
 
 /*
- * One sets an owner while another remounts and somebody walks by: whoever was
- * first, what the VFS sees is what stat() says. Fails without: the generation of
- * the defaults; on two CPUs, with an owner that is computed ahead of i_lock, or
- * is not computed again after setattr_copy().
+ * One task sets an owner while another remounts and a third checks a permission. In any
+ * order, the VFS sees the owner that stat() returns. Fails without: the generation of
+ * the defaults. On two CPUs, fails with: an owner that is computed before i_lock is
+ * taken, or copied from the iattr.
  */
 static void chown_and_remount_agree(struct kunit *test)
 {
@@ -2922,11 +2923,11 @@ static void chown_and_remount_agree(struct kunit *test)
 				__kuid_val(ek_stat_path(test, &path).uid));
 	}
 	path_put(&path);
-	/* What was never set has what the last remount said. */
+	/* An owner that was never set is that of the last remount. */
 	ek_expect_uid(test, "events/sys/event", 200);
 }
 
-/* Fails without: the time of the last change in eventfs_publish(), in eventfs_unpublish(). */
+/* Fails without: eventfs_change() in eventfs_add() or in eventfs_unpublish(). */
 static void directory_changes_when_a_child_comes_or_goes(struct kunit *test)
 {
 	struct kstat born, came, went, file;
@@ -2947,7 +2948,7 @@ static void directory_changes_when_a_child_comes_or_goes(struct kunit *test)
 	KUNIT_EXPECT_GT(test, timespec64_compare(&went.ctime, &came.ctime), 0);
 	KUNIT_EXPECT_TRUE(test, timespec64_equal(&went.btime, &born.btime));
 
-	/* Within a tick, too */
+	/* Also within a tick */
 	for (int i = 0; i < 2; i++) {
 		came = ek_stat(test, "events/sys");
 		child = ek_create(test, sys, "child");
@@ -2959,7 +2960,7 @@ static void directory_changes_when_a_child_comes_or_goes(struct kunit *test)
 		went = came;
 	}
 
-	/* Neither a look nor the age of the cache changes anything. */
+	/* Neither a lookup nor a listing nor reclaim changes the times. */
 	ek_tick();
 	ek_reclaim(test);
 	ek_list(test, "events/sys", 16, 16);
@@ -2970,7 +2971,7 @@ static void directory_changes_when_a_child_comes_or_goes(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, timespec64_equal(&file.mtime, &came.mtime));
 }
 
-/* Fails without: the comparison with the last change in eventfs_fill_stat(). */
+/* Fails without: the comparison of generations in eventfs_fill_stat(). */
 static void set_time_holds_until_the_next_change(struct kunit *test)
 {
 	struct iattr attr = {
@@ -2996,10 +2997,10 @@ static void set_time_holds_until_the_next_change(struct kunit *test)
 		KUNIT_EXPECT_NE(test, ek_stat(test, "events/sys").mtime.tv_sec, 1000);
 	}
 
-	/* Nor does it come back with what is set later. */
+	/* Setting another time later does not bring it back. */
 	KUNIT_EXPECT_EQ(test, ek_set(test, "events/sys", &access), 0);
 	KUNIT_EXPECT_NE(test, ek_stat(test, "events/sys").mtime.tv_sec, 1000);
-	/* A change is no access, and does not change the files. */
+	/* A change leaves the access time and the times of the files alone. */
 	KUNIT_EXPECT_EQ(test, ek_set(test, "events/sys/format", &attr), 0);
 	ek_create(test, sys, "child");
 	KUNIT_EXPECT_EQ(test, ek_stat(test, "events/sys").atime.tv_sec, 500);
@@ -3020,7 +3021,7 @@ static void ek_restore_clock(void *data)
 	ek_move_clock((long)data);
 }
 
-/* Fails with: a time that never goes back; what was set told by times. */
+/* Fails with: a time that never goes back; a comparison of times, not generations. */
 static void clock_that_is_set_back_is_right(struct kunit *test)
 {
 	enum { MONTH = 30 * 24 * 3600 };
@@ -3047,7 +3048,7 @@ static void clock_that_is_set_back_is_right(struct kunit *test)
 	KUNIT_EXPECT_LT(test, stat.ctime.tv_sec, before - MONTH / 2);
 }
 
-/* The clock of files that the VFS stamps. Fails with: a birth that is rounded down. */
+/* Times compare with those that the VFS sets. Fails with: a birth time rounded down. */
 static void event_is_not_older_than_what_was_touched_before(struct kunit *test)
 {
 	struct ek_fixture *fixture = test->priv;
@@ -3085,18 +3086,18 @@ static void links_tell_the_living_from_the_dead(struct kunit *test)
 }
 
 /*
- * No memory
+ * Allocation failures
  *
- * Each operation is done again and again, with its first allocation failing,
- * then its second, until it no longer has as many. It must end with -ENOMEM, or
- * do without that allocation; in between, the tree must be as before.
+ * Each operation is repeated, first with its first allocation failing, then with
+ * its second, until it has no more. It must return -ENOMEM, or succeed without
+ * that allocation. After an error, the tree must be as before.
  */
 #if defined(CONFIG_FAILSLAB) && defined(CONFIG_FAULT_INJECTION_DEBUG_FS)
 
 /*
- * Failslab passes over allocations that may sleep unless told otherwise, in a
- * file of debugfs. That has a pointer to the variable, and writing the file
- * itself takes a user's memory.
+ * By default, failslab ignores allocations that may sleep. A file in debugfs changes
+ * that, but can only be written from user memory. Its inode has a pointer to the
+ * variable.
  */
 static void *ek_failslab(struct kunit *test, const char *name)
 {
@@ -3115,7 +3116,7 @@ static void ek_fail_nth(unsigned int nth)
 	WRITE_ONCE(current->fail_nth, nth);
 }
 
-/* Return: whether the allocation that was to fail has not come. */
+/* Return: true if the allocation that was to fail did not take place. */
 static bool ek_fail_end(void)
 {
 	bool left = READ_ONCE(current->fail_nth);
@@ -3150,7 +3151,7 @@ static void ek_failing_begin(struct kunit *test)
 	failing->old_wait = *failing->wait;
 	failing->old_verbose = *failing->verbose;
 	*failing->wait = false;
-	*failing->verbose = 0;	/* no stack in the log for each */
+	*failing->verbose = 0;	/* no stack trace for each failure */
 	KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, ek_failing_end, failing), 0);
 }
 
@@ -3173,9 +3174,9 @@ static void ek_failing_begin(struct kunit *test)
 #endif
 
 /*
- * What may run out of memory. None of these makes an expectation, which would
- * allocate; each takes back what it did. The name of what is created is not a
- * constant, which eventfs would not need to copy.
+ * Operations that may run out of memory. None uses KUNIT_EXPECT_*(), which would
+ * allocate. Each undoes what it did. The names of new directories are not constants,
+ * which eventfs would not copy.
  */
 
 static int ek_op_create_dir(struct kunit *test, struct ek_dir *sys)
@@ -3217,7 +3218,7 @@ static int ek_op_create_events(struct kunit *test, struct ek_dir *sys)
 	return 0;
 }
 
-/* The functions for static objects say that something failed, and not what. */
+/* The functions for static objects return NULL on any error. */
 static int ek_op_create_static_file(struct kunit *test, struct ek_dir *sys)
 {
 	struct ek_fixture *fixture = test->priv;
@@ -3268,7 +3269,6 @@ static int ek_op_list(struct kunit *test, struct ek_dir *sys)
 	return work.error;
 }
 
-/* The name of its lookup is all the memory that it takes: none of tracefs's own. */
 static int ek_op_remount(struct kunit *test, struct ek_dir *sys)
 {
 	return ek_remount("uid=0");
@@ -3277,10 +3277,10 @@ static int ek_op_remount(struct kunit *test, struct ek_dir *sys)
 struct ek_op {
 	const char *name;
 	int (*op)(struct kunit *test, struct ek_dir *sys);
-	unsigned int least;	/* allocations that have to fail, at least */
+	unsigned int least;	/* minimum number of allocations that must fail */
 };
 
-/* Counted: a node, its name; a root, its dentry, its inode; attributes */
+/* The numbers include nodes, names, roots, dentries, inodes and attributes. */
 static const struct ek_op ek_ops[] = {
 	{ "create a directory",		ek_op_create_dir,	2 },
 	{ "create a first child",	ek_op_create_first,	5 },
@@ -3297,7 +3297,7 @@ static const struct ek_op ek_ops[] = {
 
 KUNIT_ARRAY_PARAM_DESC(ek_ops, ek_ops, name);
 
-/* The tree is as it was before an operation failed. */
+/* Expect the tree to be as it was before an operation failed. */
 static void ek_expect_unchanged(struct kunit *test, const struct ek_dir *event)
 {
 	EK_EXPECT_ABSENT(test, "new");
@@ -3312,14 +3312,14 @@ static void ek_expect_unchanged(struct kunit *test, const struct ek_dir *event)
 	KUNIT_EXPECT_TRUE(test, ek_is_unreleased(event));
 }
 
-/* Return: how many of an operation's allocations failed it. */
+/* Return: the number of allocations without which the operation fails. */
 static unsigned int ek_fail_each(struct kunit *test, const struct ek_op *op, struct ek_dir *sys)
 {
 	unsigned int failed = 0;
 	bool over = false;
 
 	for (unsigned int nth = 1; !over; nth++) {
-		/* Another event each time: what may do without memory changes it. */
+		/* A new event each time, as an operation that succeeds changes it. */
 		struct ek_dir *event = ek_create(test, sys, "event");
 		int error;
 
@@ -3342,13 +3342,12 @@ static unsigned int ek_fail_each(struct kunit *test, const struct ek_op *op, str
 }
 
 /*
- * Now and then a slab takes a page, which counts as an allocation too: one of
- * the operation's own then comes later and is passed over. So the best of some
- * sweeps counts. With DEBUG_OBJECTS, which takes memory when it likes, there
- * may be no good one.
+ * Now and then a slab allocates a page, which counts as an allocation too. Then
+ * one of the operation's own is skipped. So the best of several sweeps counts.
+ * DEBUG_OBJECTS allocates at any time, so with it there may be no good sweep.
  *
- * Fails without: any test of an allocation, or any step that takes back what
- * was done before one that failed.
+ * Fails without: any check of an allocation, or any step that undoes what was
+ * done before a failure.
  */
 static void failed_allocation_changes_nothing(struct kunit *test)
 {
@@ -3367,8 +3366,8 @@ static void failed_allocation_changes_nothing(struct kunit *test)
 }
 
 /*
- * DEBUG_OBJECTS takes memory for what call_rcu() is given, and does without: there
- * the case shows only that a removal does, too.
+ * DEBUG_OBJECTS tries to allocate in call_rcu(), and continues without the memory. With
+ * it, the case shows only that a removal succeeds nevertheless.
  */
 static bool ek_allocated_nothing(void)
 {
@@ -3377,7 +3376,7 @@ static bool ek_allocated_nothing(void)
 	return left || IS_ENABLED(CONFIG_DEBUG_OBJECTS);
 }
 
-/* Fails without: a removal, and a last put, that take no memory. */
+/* Fails with: a removal or a last put that allocates. */
 static void removal_allocates_nothing(struct kunit *test)
 {
 	struct ek_fixture *fixture = test->priv;
@@ -3408,9 +3407,9 @@ static void removal_allocates_nothing(struct kunit *test)
 }
 
 /*
- * The last reference may be that of a dentry which memory pressure drops.
- * Lockdep knows what may be held while memory is reclaimed. Fails, on a kernel
- * that has it, with a last put that takes the tree's lock.
+ * Memory reclaim may drop the dentry that holds the last reference. Lockdep knows
+ * which locks may be taken in reclaim. With lockdep, fails with: a last put that takes
+ * the tree's lock.
  */
 static void last_put_may_come_from_reclaim(struct kunit *test)
 {
@@ -3428,9 +3427,9 @@ static void last_put_may_come_from_reclaim(struct kunit *test)
 }
 
 /*
- * Whoever walks under RCU may still look at a node whose last reference is gone.
- * Asks KASAN whether its memory is there, as long as no grace period has ended.
- * Fails without: call_rcu() in eventfs_last_put().
+ * An RCU walk may still read a node whose last reference is gone. KASAN reports the
+ * read if the memory is freed before the end of a grace period. Fails without:
+ * call_rcu() in eventfs_last_put().
  */
 static void node_outlives_its_last_put(struct kunit *test)
 {
@@ -3446,7 +3445,7 @@ static void node_outlives_its_last_put(struct kunit *test)
 		struct ek_dir *event = ek_create(test, sys, "event");
 		unsigned long before = get_state_synchronize_rcu();
 
-		/* On this CPU, so that no callback runs while interrupts are off. */
+		/* Stay on this CPU, where no RCU callback runs with interrupts off. */
 		migrate_disable();
 		ek_remove(event);
 		local_irq_disable();
@@ -3465,14 +3464,14 @@ static void node_outlives_its_last_put(struct kunit *test)
  * Walks under RCU
  */
 
-/* Asks about what @path is, as a walk under RCU may, when it is told to go on. */
+/* Call @ask as an RCU walk may, once work->stop is set. */
 static void ek_ask(struct ek_work *work, int (*ask)(const struct path *path))
 {
-	/* Pairs with ek_answers(), which sets @path before. */
+	/* Pairs with the release in ek_answers(), after work->path is set. */
 	while (!smp_load_acquire(&work->stop))
 		cond_resched();
 	guard(rcu)();
-	/* Under PREEMPT_RT a spinlock sleeps, and i_lock is one. */
+	/* On PREEMPT_RT, spinlocks such as i_lock sleep. */
 	if (!IS_ENABLED(CONFIG_PREEMPT_RT))
 		preempt_disable();
 	work->error = ask(&work->path);
@@ -3506,8 +3505,8 @@ static void ek_do_may_write(struct ek_work *work)
 }
 
 /*
- * Ask with every lock held that the test can get at. Return: whether an answer
- * comes for as long as @patience.
+ * Run @fn while this task holds every lock that a test can take. Return: whether @fn
+ * ends within @patience.
  */
 static bool ek_answers(struct kunit *test, void (*fn)(struct ek_work *work),
 		       const char *name, unsigned long patience)
@@ -3547,8 +3546,8 @@ static bool ek_answers(struct kunit *test, void (*fn)(struct ek_work *work),
 }
 
 /*
- * Fails without: the generation of the defaults, or with a lock in one of the
- * two. What sleeps is found by a kernel with CONFIG_DEBUG_ATOMIC_SLEEP.
+ * Fails without: the generation of the defaults. Fails with: a lock in ->getattr or
+ * ->permission. CONFIG_DEBUG_ATOMIC_SLEEP reports any sleep.
  */
 static void asking_takes_no_lock(struct kunit *test)
 {
@@ -3565,13 +3564,13 @@ static void asking_takes_no_lock(struct kunit *test)
 		KUNIT_ASSERT_EQ(test, ek_remount("gid=31"), 0);
 		EK_EXPECT_FOUND(test, names[i]);
 		KUNIT_EXPECT_TRUE(test, ek_answers(test, ek_do_getattr, names[i], EK_LONG));
-		/* The first who asks for a permission brings the owner up to date. */
+		/* The first permission check refreshes the owner. */
 		ek_answers(test, ek_do_may_write, names[i], 0);
 		KUNIT_EXPECT_TRUE(test, ek_answers(test, ek_do_may_write, names[i], EK_LONG));
 	}
 }
 
-/* Fails without: tracefs_refresh_owner(); with one that stores no generation. */
+/* Fails without: tracefs_refresh_owner(). Fails with: one that stores no generation. */
 static void asking_takes_i_lock_once_after_a_change(struct kunit *test)
 {
 	const char *name = "events/sys/event/enable";
@@ -3595,7 +3594,7 @@ static void asking_takes_i_lock_once_after_a_change(struct kunit *test)
 	path_put(&path);
 }
 
-/* On any number of processors. Fails with: a lock that sleeps, an allocation. */
+/* Runs on any number of CPUs. Fails with: a sleeping lock, an allocation. */
 static void asking_does_not_sleep(struct kunit *test)
 {
 	struct ek_dir *sys;
@@ -3617,7 +3616,7 @@ static void asking_does_not_sleep(struct kunit *test)
 
 #if IS_ENABLED(CONFIG_KRETPROBES) && IS_ENABLED(CONFIG_SECURITY)
 
-/* Who is refused by the security module that ek_refuse_return() plays */
+/* The task that is refused, as by a security module */
 static struct task_struct *ek_refused_task;
 static unsigned int ek_refusals;
 
@@ -3644,7 +3643,7 @@ static struct kretprobe ek_refuse = {
 	.handler	= ek_refuse_return,
 };
 
-/* Begin to be refused what must not block. */
+/* From now on, permission checks of this task that must not block are refused. */
 static void ek_refuse_begin(struct kunit *test)
 {
 	ek_refusals = 0;
@@ -3656,7 +3655,7 @@ static void ek_refuse_begin(struct kunit *test)
 static void ek_refuse_end(struct kunit *test)
 {
 	unregister_kretprobe(&ek_refuse);
-	/* A registered one has an address and no name. */
+	/* Registration set the address. A kprobe must not have both address and name. */
 	ek_refuse.kp.addr = NULL;
 	KUNIT_EXPECT_GT(test, ek_refusals, 0);
 }
@@ -3675,8 +3674,8 @@ static void ek_refuse_end(struct kunit *test)
 #endif
 
 /*
- * A security module that has to block gets a walk that may. Fails with: a
- * permission or a lookup that makes -ECHILD of a walk without RCU, or final.
+ * If a security module has to block, the walk starts again without RCU. Fails with: a
+ * permission check or lookup that fails with -ECHILD for good, or also without RCU.
  */
 static void security_module_may_block(struct kunit *test)
 {
@@ -3704,11 +3703,11 @@ static void security_module_may_block(struct kunit *test)
  */
 
 /**
- * struct ek_watch - somebody who watches a directory
+ * struct ek_watch - a watch of a directory
  * @mark: on the directory
- * @created: how often something came
- * @deleted: how often something went
- * @ino: what that was, the last time
+ * @created: number of FS_CREATE events
+ * @deleted: number of FS_DELETE events
+ * @ino: inode number in the last event
  */
 struct ek_watch {
 	struct fsnotify_mark mark;
@@ -3738,7 +3737,7 @@ static const struct fsnotify_ops ek_watch_ops = {
 	.free_mark		= ek_watch_free,
 };
 
-/* End a watch, and wait until it is no more. */
+/* End a watch, and wait until its mark is freed. */
 static void ek_watch_end(void *data)
 {
 	struct ek_watch *watch = data;
@@ -3820,7 +3819,7 @@ static void watch_hears_of_a_file_that_is_hidden(struct kunit *test)
 	ek_remove(child);
 	KUNIT_EXPECT_EQ(test, watch->created, 2);
 	KUNIT_EXPECT_EQ(test, watch->deleted, 2);
-	/* An audit rule follows the number. */
+	/* Audit rules find the file by its number. */
 	KUNIT_EXPECT_EQ(test, watch->ino, ino);
 	ek_watch_end(watch);
 }
@@ -3853,8 +3852,8 @@ static void removal_of_the_tree_is_told(struct kunit *test)
 }
 
 /*
- * A child is told with its inode, whether or not it has one, and none stays.
- * Fails without: eventfs_notify() and the inode that it makes.
+ * Events of a child have its inode number, even if it has no inode. An inode that is
+ * made for this does not stay. Fails without: eventfs_notify() or that inode.
  */
 static void child_is_told_with_its_inode(struct kunit *test)
 {
@@ -3886,10 +3885,10 @@ static void child_is_told_with_its_inode(struct kunit *test)
 }
 
 /*
- * Races: bounded, and no worse than dull on one CPU
+ * Races: limited in time, and harmless on one CPU
  */
 
-/* Look up one name and another over and over, and use what is found. */
+/* Look up a missing name and another one over and over, and open what is found. */
 static void ek_do_look(struct ek_work *work)
 {
 	while (!READ_ONCE(work->stop)) {
@@ -3927,10 +3926,10 @@ static void ek_do_relist(struct ek_work *work)
 }
 
 /*
- * Two look for a file of an event that comes and goes, one for its directory,
- * one lists it and one the system. Whatever they see, what is created is found,
- * what was removed is not, and nothing is left. Fails without: bumping the
- * generation; the references that a lookup takes; eventfs_drop_cached().
+ * An event is created and removed. Meanwhile, two tasks look up one of its files, one
+ * looks up its directory, one lists it and one lists the system. The event is found
+ * after each creation, but not after the removal, and nothing is left. Fails without:
+ * a new generation; the references that a lookup takes; eventfs_drop_cached().
  */
 static void lookups_race_removal(struct kunit *test)
 {
@@ -3955,13 +3954,13 @@ static void lookups_race_removal(struct kunit *test)
 	}
 	ek_stop(test, works, ARRAY_SIZE(works));
 
-	/* All have let go, nobody has shrunk anything: only sys is still cached. */
+	/* Nothing is in use, and there was no reclaim. Only events and sys are cached. */
 	KUNIT_EXPECT_EQ(test, ek_inodes(test), 2);
 	ek_remove(sys);
 	KUNIT_EXPECT_EQ(test, ek_inodes(test), 1);
 }
 
-/* As the last, with all of the tree, which stands for a tracing instance. */
+/* Like the previous case, with the whole tree, as when an instance is removed. */
 static void lookups_race_removal_of_the_tree(struct kunit *test)
 {
 	enum { ROUNDS = 50 };
@@ -3994,9 +3993,9 @@ static void ek_do_probe(struct ek_work *work)
 }
 
 /*
- * A name is created while two look for it for the first time: their miss must
- * not hide it. Fails, on two CPUs, with a generation that a miss reads after its
- * search, or that is bumped before the child can be found.
+ * A name is created while two tasks look it up for the first time. Their misses must
+ * not hide it. On two CPUs, fails with: a generation that a miss reads after its search,
+ * or that changes before the child can be found.
  */
 static void new_name_is_found_whoever_looks(struct kunit *test)
 {
@@ -4024,7 +4023,7 @@ static void new_name_is_found_whoever_looks(struct kunit *test)
 
 enum { EK_NR_STANDING = 64 };
 
-/* Find each of those that stand, none of them cached. */
+/* Look up the children that exist throughout, none of them cached. */
 static void ek_do_find_standing(struct ek_work *work)
 {
 	char name[32];
@@ -4042,7 +4041,7 @@ static void ek_do_find_standing(struct ek_work *work)
 	}
 }
 
-/* See that each of them is listed once. */
+/* Check that each of them is listed once. */
 static void ek_do_list_standing(struct ek_work *work)
 {
 	struct file *file = ek_open(work->test, "events/sys");
@@ -4070,9 +4069,8 @@ static void ek_do_list_standing(struct ek_work *work)
 }
 
 /*
- * The index changes all the time, but not what is looked for. Fails, on two
- * CPUs, with a search that met a change and does not go on, for a name or for
- * a position.
+ * The index changes all the time, but not the children that are looked for. On two CPUs,
+ * fails with: a search by name or position that is not repeated after a change.
  */
 static void standing_names_are_found_while_others_come_and_go(struct kunit *test)
 {
@@ -4108,7 +4106,7 @@ static void standing_names_are_found_while_others_come_and_go(struct kunit *test
 	ek_stop(test, works, ARRAY_SIZE(works));
 }
 
-/* A creator that is done is seen by everybody, whatever they have cached. */
+/* Once a creation has returned, its name is found, whatever other tasks have cached. */
 static void lookups_race_creation(struct kunit *test)
 {
 	enum { ROUNDS = 200 };
@@ -4131,12 +4129,12 @@ static void lookups_race_creation(struct kunit *test)
 }
 
 /*
- * Directories that are filled when somebody looks
+ * Directories that are filled on first use
  */
 
 /*
- * A look at the directory itself fills nothing. Fails without: eventfs_fill_dir() in
- * lookup, or in the listing; with: the store of NULL left out.
+ * A lookup of the directory itself does not fill it. Fails without: eventfs_fill_dir() in
+ * a lookup or in a listing; the store of NULL in eventfs_fill_locked().
  */
 static void lazy_directory_is_filled_by_a_look_into_it(struct kunit *test)
 {
@@ -4171,7 +4169,7 @@ static void lazy_directory_is_filled_by_a_look_into_it(struct kunit *test)
 	}
 }
 
-/* Nothing is hidden by a failure. Fails with: fill cleared whatever it returned. */
+/* A failure hides no children. Fails with: @fill cleared after an error. */
 static void failed_filling_is_tried_again(struct kunit *test)
 {
 	struct ek_fixture *fixture = test->priv;
@@ -4194,7 +4192,7 @@ static void failed_filling_is_tried_again(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, dir->fills, 4);
 }
 
-/* Fails with: eventfs_change() in filling, a birth of its own for each child. */
+/* Fails with: eventfs_change() while filling; children born at that time. */
 static void filling_is_no_change(struct kunit *test)
 {
 	struct ek_fixture *fixture = test->priv;
@@ -4221,8 +4219,8 @@ static bool ek_defer(struct ek_dir *dir)
 }
 
 /*
- * Who creates or removes a child asks first. Fails without: eventfs_change() in
- * eventfs_defer(), or the question for watches.
+ * Callers use eventfs_defer() before they create or remove a child. Fails without:
+ * eventfs_change() or the test for watches in eventfs_defer().
  */
 static void change_of_a_lazy_directory_is_deferred(struct kunit *test)
 {
@@ -4252,7 +4250,7 @@ static void change_of_a_lazy_directory_is_deferred(struct kunit *test)
 	EK_EXPECT_ABSENT(test, "events/lazy/one");
 }
 
-/* Children of the root, which is cached all the time, are left to be created as well. */
+/* The root may be filled later too, although it is always cached. */
 static void events_directory_may_be_lazy(struct kunit *test)
 {
 	struct ek_fixture *fixture = test->priv;
@@ -4282,7 +4280,7 @@ static void events_directory_may_be_lazy(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, root->fills, 1);
 }
 
-/* Fails without: the greater of both times in eventfs_add_lazy_dir(). */
+/* Fails without: the later of both times in eventfs_add_lazy_dir(). */
 static void lazy_directory_is_as_old_as_its_last_change(struct kunit *test)
 {
 	struct ek_fixture *fixture = test->priv;
@@ -4370,7 +4368,7 @@ static void removed_directory_is_not_filled(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, ek_is_released(dir));
 }
 
-/* Two who look and one who removes: the directory is filled once or not at all. */
+/* Two lookups race a removal: the directory is filled once or not at all. */
 static void filling_races_removal(struct kunit *test)
 {
 	struct ek_fixture *fixture = test->priv;
@@ -4407,7 +4405,7 @@ static void ek_do_find(struct ek_work *work)
 	}
 }
 
-/* Fails without: falling through to the file when the child died under the lookup. */
+/* Fails without: the search for a file if the child dies during the lookup. */
 static void hidden_file_is_found_when_its_child_goes(struct kunit *test)
 {
 	enum { ROUNDS = 1000 };
@@ -4420,7 +4418,7 @@ static void hidden_file_is_found_when_its_child_goes(struct kunit *test)
 	for (int i = 0; i < ROUNDS; i++) {
 		struct ek_dir *child = ek_create(test, sys, "format");
 
-		/* Be gone just when somebody looks. */
+		/* Vary the moment of the removal, so that it hits a lookup. */
 		udelay(i % 128);
 		ek_remove(child);
 		udelay(i % 32);
@@ -4439,8 +4437,8 @@ static void ek_do_miss(struct ek_work *work)
 }
 
 /*
- * Other children come and go, so that a walk searches for the name again just when it
- * comes. Fails with: a generation that is read after that search.
+ * Other children are created and removed, so that a walk searches for the name again
+ * just when it is created. Fails with: a generation that is read after that search.
  */
 static void new_name_is_found_whoever_searches(struct kunit *test)
 {
@@ -4457,7 +4455,7 @@ static void new_name_is_found_whoever_searches(struct kunit *test)
 
 		udelay(i % 64);
 		child = ek_create(test, sys, "child");
-		/* Who searched before has said so by then. */
+		/* After this, a search that began before has ended. */
 		count = READ_ONCE(work->count);
 		while (READ_ONCE(work->count) < count + 2)
 			cond_resched();
