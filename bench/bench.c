@@ -830,9 +830,9 @@ static void memory_of_stages(void)
 	result("slab 1 after boot", "eventfs", 0, meminfo("Slab"));
 	instance("mkdir", 0);
 	settle();
-	result("slab 2 one instance more", "eventfs", 0, meminfo("Slab"));
+	result("slab 2 one more instance", "eventfs", 0, meminfo("Slab"));
 	walk(TRACING);
-	result("slab 3 all of tracing looked at", "eventfs", 0, meminfo("Slab"));
+	result("slab 3 all of tracefs walked", "eventfs", 0, meminfo("Slab"));
 	drop_caches();
 	result("slab 4 caches dropped", "eventfs", 0, meminfo("Slab"));
 	instance("rmdir", 0);

@@ -58,13 +58,13 @@ LINES = (
     ("remove instance", 10, "removal of an instance", None),
     ("first stat in a system", 0, "first stat in sched/ of a new instance", None),
     ("walk of a new instance", 0, "walk of events/ of a new instance, per entry", None),
-    ("walk of an instance", 0, "the same again, nothing cached, per entry", None),
-    ("others wait for a removal", 20000, "others wait for a removal of 20,000, at most", None),
+    ("walk of an instance", 0, "a second such walk, nothing cached, per entry", None),
+    ("others wait for a removal", 20000, "longest wait of others for a removal of 20,000", None),
     ("inodes left", 2000, "inodes left after 2,000 events were removed", 0),
     ("event directory", None, "bytes of an event directory", 92 / 96),
     ("cached file", None, "bytes of a cached file", None),
     ("instance slab", 1, "bytes of slab of an instance", 315000 / 330700),
-    ("instance memory", 1, "bytes of an instance, all of memory", None),
+    ("instance memory", 1, "bytes of memory of an instance", None),
 )
 # What --check looks at: counted in instructions, and of the file system alone.
 # When 2,000 cached ones are removed, the stock kernel takes one of two figures that
@@ -164,7 +164,7 @@ def measure(kernel, boot, machine, profile=""):
                       + last_line(errors.decode(errors="replace")))
     found = guest.warnings()
     if found:
-        raise Failure(f"a warning in the kernel log: {found[0].strip()}; see {guest.log}")
+        raise Failure(f"warning in the kernel log: {found[0].strip()}; see {guest.log}")
     measured = collections.defaultdict(list)
     for case, place, size, figure in csv.reader(text.decode().splitlines()):
         measured[case, place, int(size)].append(float(figure))
@@ -222,8 +222,8 @@ def line_table(figures):
 
 def growth_tables(figures):
     result = ""
-    for title, cases, sizes in (("instructions, with so many directories", GROWING, SIZES),
-                                ("instructions, with so many instances", INSTANCES,
+    for title, cases, sizes in (("instructions, by number of directories", GROWING, SIZES),
+                                ("instructions, by number of instances", INSTANCES,
                                  NUMBERS)):
         rows = [[f"{case}, {which}", *(number(figures.find(which, case, size))
                                        for size in sizes)]
@@ -246,8 +246,8 @@ def memory_tables(figures):
     caches = sorted({key[1] for key in figures.numbers if key[2] == "slab of instance"})
     rows = [[cache, *(number(figures.find(kernel, cache, place="slab of instance"))
                       for kernel in ("eventfs", "stock"))] for cache in caches]
-    return (table(["KiB of slab, as tracing is used", "eventfs", "stock", OLD], kib)
-            + table(["KiB of slab, so many new instances", *map(str, NUMBERS)], many)
+    return (table(["KiB of slab, by stage of use", "eventfs", "stock", OLD], kib)
+            + table(["KiB of slab, by number of new instances", *map(str, NUMBERS)], many)
             + table(["bytes of slab of an instance, by cache", "eventfs", "stock"], rows))
 
 
@@ -259,7 +259,7 @@ def cpu_table(figures):
             ratios = sorted(b / a for a, b in zip(one, two))
             rows.append([f"{case}, {kernel}", number(statistics.median(ratios), 2),
                          f"{ratios[0]:.2f} to {ratios[-1]:.2f}", str(len(ratios))])
-    return table(["two CPUs look up: time, one CPU doing half = 1", "median", "spread", "runs"],
+    return table(["lookups by two CPUs, time / half of them by one", "median", "spread", "runs"],
                  rows)
 
 
@@ -366,7 +366,7 @@ def profile(args):
     own = sum(count for name, count in spent.items()
               if re.search(r"eventfs|tracefs", name))
     print(f"{own * scale:9.1f}  in fs/tracefs")
-    print(f"{figure:9.1f}  in all, instructions of an operation")
+    print(f"{figure:9.1f}  in total, instructions of an operation")
     return 0
 
 
@@ -379,7 +379,7 @@ def add_arguments(parser):
                       "and fail if a ratio is more than "
                       f"{TOLERANCE:.0%}% worse than the recorded one")
     what.add_argument("--profile", metavar="CASE,PLACE,SIZE", help="count the "
-                      "instructions of one figure by function of the kernel")
+                      "instructions of one figure by kernel function")
     parser.add_argument("--kernel", metavar="NAME", type=one_of("KERNEL", KERNELS),
                         help="the kernel to profile, eventfs or stock (default eventfs)")
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""Run the tests in guests: those to run after each change, or others with --rest, --all
-and --long. Results are KTAP on standard output, and the last line is "N passed, N failed,
+"""Run the tests in guests: those for every change, or others with --rest, --all and
+--long. Results are KTAP on standard output, and the last line is "N passed, N failed,
 N skipped". Logs are in build/logs. --results writes results.ktap, results.xml (JUnit)
 and the logs to a directory."""
 
@@ -749,7 +749,7 @@ def add_arguments(parser, suites=True):
     parser.set_defaults(case=None)
     if suites:
         parser.add_argument("--only", metavar="SUITE", help="run only this suite, or "
-                            "several with commas between them")
+                            "several, separated by commas")
         parser.add_argument("--results", metavar="DIR", help="write results and logs to DIR")
 
 
@@ -760,7 +760,7 @@ def command_line():
     parser.add_argument("--case", metavar="GLOB", help="run only these cases of KUnit and of the "
                         "selftests, in the suites that have them")
     what = parser.add_mutually_exclusive_group()
-    what.add_argument("--rest", action="store_true", help="run the suites of --all that are not run without it")
+    what.add_argument("--rest", action="store_true", help="run only the suites that --all adds")
     what.add_argument("--all", action="store_true", help="run all suites except the long ones")
     what.add_argument("--long", action="store_true", help="run the long suites: races four times "
                       "as long, more failing allocations, ftrace's tests on the stock kernel")

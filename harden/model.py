@@ -204,7 +204,7 @@ def check(report, pool, scenarios, mutants):
 def command_line():
     parser = Parser(__doc__)
     parser.add_argument("--steps", action="store_true",
-                        help="only list the steps, with the lines of C that they stand for")
+                        help="only list the steps, with the lines of C that they represent")
     parser.add_argument("-j", "--jobs", type=int, default=os.cpu_count(), metavar="N",
                         help="searches to run at once (default: one for each processor)")
     parser.add_argument("names", nargs="*", metavar="NAME",
