@@ -25,8 +25,8 @@ $(foreach name,$(filter $(VARIABLES),$(GIVEN)),\
 	$(eval override $(name) := $$(value $(name))))
 export $(VARIABLES)
 
-# Variables that the tools take from the environment only may be given here, too. Any
-# other name is a mistake, and would have no effect.
+# Variables that the tools read only from the environment are allowed on the command line,
+# too. Any other name is a mistake, and would have no effect.
 UNKNOWN := $(filter-out $(VARIABLES) EVENTFS_% XDG_% CCACHE_% HOME PATH SHELL TMPDIR,$(GIVEN))
 $(if $(UNKNOWN),$(error there is no variable $(UNKNOWN): see make help))
 
@@ -51,7 +51,7 @@ python:
 run: python ## Boot the kernel and show eventfs at work, or run CMD='...' in it
 	@dev/guest.py
 
-debug: python ## Boot it stopped, for gdb, and print how to attach
+debug: python ## Boot the kernel stopped for gdb, and print how to attach
 	@dev/guest.py --gdb
 
 test: python ## Run the tests to run after each change; ONLY=suite runs one suite
@@ -60,7 +60,7 @@ test: python ## Run the tests to run after each change; ONLY=suite runs one suit
 test-rest: python ## Run the suites of make test-all that make test leaves out
 	@dev/test.py --rest
 
-test-all: python ## Run all suites but the long ones
+test-all: python ## Run all suites except the long ones
 	@dev/test.py --all
 
 test-long: python ## Run the long suites, and ftrace's tests on the stock kernel
@@ -90,7 +90,7 @@ bench-profile: python ## Count the instructions of one figure by kernel function
 picture: python ## Record the picture of a session for the README
 	@dev/picture.py
 
-clients: python ## Compare what trace-cmd, perf, bpftrace and others say on both kernels
+clients: python ## Compare the output of trace-cmd, perf, bpftrace and others on both kernels
 	@clients/clients.py
 
 mutants: python ## Put small faults into fs/tracefs, and see if the tests notice them

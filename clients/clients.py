@@ -369,8 +369,8 @@ def add_arguments(parser):
     test.add_arguments(parser)
     parser.add_argument("--config", metavar="NAME", default="clients",
                         type=one_of("CONFIG", ("clients", "release", "debug")),
-                        help="which kernel (default %(default)s; release and debug have less "
-                        "of what clients want)")
+                        help="which kernel (default %(default)s; release and debug lack features "
+                        "that some clients need)")
     parser.add_argument("--case", metavar="GLOBS", help="run only these, such as "
                         "perf.list or 'perf.*,rtla.*'")
     parser.add_argument("--record", action="store_true", help="write the tables to clients/")

@@ -459,10 +459,10 @@ def chosen(chains, wanted):
 
 def command_line():
     parser = Parser(__doc__)
-    parser.add_argument("--only", metavar="CHECK", help="run only this check, or several "
-                        "with commas between them")
+    parser.add_argument("--only", metavar="CHECK", help="run only this check, or several, "
+                        "separated by commas")
     parser.add_argument("-v", "--verbose", action="store_true",
-                        help="count findings in other files, too")
+                        help="also count findings in other files")
     args = parser.parse_args()
     chains = of_repository(Repository())
     wanted = some_of(sorted({*OF_TREE, *names_of(chains)}), args.only, "check")

@@ -121,7 +121,7 @@ def cache():
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise Failure(f"cannot make {path} ({error.strerror}): "
+        raise Failure(f"cannot create {path} ({error.strerror}): "
                       "set EVENTFS_CACHE to a directory you can write") from error
     return path
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""Build a Debian package of a small kernel with our files, with the kernel's own
-bindeb-pkg, in build/deb."""
+"""Build a Debian package of a small kernel with our files in build/deb, by the kernel's
+own bindeb-pkg."""
 
 import re
 import shutil

@@ -193,7 +193,7 @@ def log_file(name):
             file.truncate(0)
             yield path
             return
-    raise Failure(f"too many guests write {LOGS}/{name}.log")
+    raise Failure(f"too many guests write to {LOGS}/{name}.log")
 
 
 @contextlib.contextmanager
@@ -212,7 +212,7 @@ def check_paths():
     """Where what the guest reads may not be"""
     for path, mend in ((REPO, "move the checkout"), (BUILD, "set EVENTFS_BUILD to another")):
         if re.search(r"\s", str(path)):
-            raise Failure(f"{path}: the kernel's command line cannot hold a path with "
+            raise Failure(f"{path}: the kernel's command line cannot contain a path with "
                           f"a space; {mend}")
         if str(path).startswith(tuple(f"{top}/" for top in HIDDEN)):
             raise Failure(f"{path} is hidden in the guest, which has its own "

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""Record a session in the guest's shell as the picture that README shows. The guest and
-its output are real; only the typing is done by a program."""
+"""Record a session in the guest's shell as the picture in README. The guest and its output
+are real, but a program does the typing."""
 
 import fcntl
 import json

@@ -83,12 +83,12 @@ def kernel_version(path):
         raise Failure(f"{path} cannot be read ({error.strerror}): give KSRC a "
                       "kernel source tree that you may read") from error
     except UnicodeDecodeError as error:
-        raise Failure(f"{path}/Makefile is not a kernel's") from error
+        raise Failure(f"{path}/Makefile is not a kernel Makefile") from error
     parts = re.findall(r"^(?:VERSION|PATCHLEVEL|SUBLEVEL) = (\d+)$", text,
                        re.MULTILINE)
     if len(parts) != 3:
         raise Failure(f"{path} is not a kernel source tree: its Makefile "
-                      "names no version")
+                      "has no version")
     return ".".join(parts)
 
 
@@ -173,7 +173,7 @@ def packaged(base):
         for leftover in src.glob(".new-*"):
             shutil.rmtree(leftover, ignore_errors=True)
         if link.exists():
-            say(f"looking for a newer {base.conf['package']}, as once a day")
+            say(f"looking for a newer {base.conf['package']}, once a day")
         tree = (from_newer_suite if "suites" in base.conf else from_machine)(base, src)
         link.unlink(missing_ok=True)
         link.symlink_to(tree.name)
@@ -282,7 +282,7 @@ def download(package, offer, options, src):
             f"the download of {package} is damaged, run again")
         tarballs = glob.glob(f"{scratch}/x/usr/src/*.tar.xz")
         if not tarballs:
-            raise Failure(f"{package} {version} holds no source tarball")
+            raise Failure(f"{package} {version} contains no source tarball")
         tree = unpack(Path(tarballs[0]), package, version, src, "run again")
     link.unlink(missing_ok=True)
     link.symlink_to(tree.name)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""Run the tests in guests: those to run after each change, or others with --rest, --all
-and --long. Results are KTAP on standard output, and the last line is "N passed, N failed,
+"""Run the tests in guests: those for every change, or others with --rest, --all and
+--long. Results are KTAP on standard output, and the last line is "N passed, N failed,
 N skipped". Logs are in build/logs. --results writes results.ktap, results.xml (JUnit)
 and the logs to a directory."""
 
@@ -28,7 +28,7 @@ from kernel import Kernel
 TIMES = BUILD / "suite-times"
 FTRACE = "tools/testing/selftests/ftrace"
 RACES = "tools/testing/selftests/filesystems/eventfs"
-KUNIT = "fs/tracefs/tests/eventfs_kunit.c"
+KUNIT = "fs/tracefs/tests"
 PROGRAMS = ("eventfs_test", "eventfs_users_test", "eventfs_reports_test", "eventfs_walk_test",
             "eventfs_watch_test")
 # Throttled for want of memory: on slow kernels in the long form only.
@@ -253,11 +253,16 @@ def case_names(path, case):
     that of the fixture or suite before it; all of them without it."""
     text = path.read_text(encoding="utf-8") if path.is_file() else ""
     tests = re.findall(r"^TEST_F\w*\((\w+), (\w+)", text, re.MULTILINE)
-    suite = re.search(r'^static struct kunit_suite .*\n\t\.name\s*= "(\w+)"', text, re.MULTILINE)
+    suite = re.search(r'^(?:static )?struct kunit_suite .*\n\t\.name\s*= "(\w+)"', text, re.MULTILINE)
     if suite:
         tests += [(suite[1], test) for test in re.findall(r"\tKUNIT_CASE\w*\((\w+)", text)]
     return list(dict.fromkeys(test for group, test in tests if not case or any(
         fnmatch.fnmatchcase(name, case) for name in (group, test, f"{group}.{test}"))))
+
+
+def kunit_files(args):
+    """Each has a suite with the name of the file."""
+    return sorted((root(args) / KUNIT).glob("*_kunit.c"))
 
 
 def read_times():
@@ -313,7 +318,7 @@ class Suites:
                 return bool(our_tests(self.args))
             kind, _, form = name.partition("-")
             limits = () if form == "debug" else LIMITS
-            files = {"kunit": [KUNIT], "faults": map(program_source, FAULTS),
+            files = {"kunit": kunit_files(self.args), "faults": map(program_source, FAULTS),
                      "selftests": map(program_source, PROGRAMS + limits)}.get(kind, ())
             return any(case_names(root(self.args) / file, self.args.case) for file in files)
         return [name for name in names if has_it(name)]
@@ -372,7 +377,8 @@ class Suites:
         this returns."""
         # KUnit takes a name without a dot for that of a suite.
         case = self.args.case or "*"
-        if "." not in case and not fnmatch.fnmatchcase("eventfs", case):
+        suites = [file.name.removesuffix("_kunit.c") for file in kunit_files(self.args)]
+        if "." not in case and not fnmatch.filter(suites, case):
             case = f"*.{case}"
         guest = self.guest("kunit", kernel, machine, kmemleak, kunit=case)
         status = guest.run(f"{REPO}/dev/guest/leaks.sh true" if guest.leaks else "true",
@@ -741,7 +747,7 @@ def add_arguments(parser, suites=True):
     parser.set_defaults(case=None)
     if suites:
         parser.add_argument("--only", metavar="SUITE", help="run only this suite, or "
-                            "several with commas between them")
+                            "several, separated by commas")
         parser.add_argument("--results", metavar="DIR", help="write results and logs to DIR")
 
 
@@ -752,7 +758,7 @@ def command_line():
     parser.add_argument("--case", metavar="GLOB", help="run only these cases of KUnit and of the "
                         "selftests, in the suites that have them")
     what = parser.add_mutually_exclusive_group()
-    what.add_argument("--rest", action="store_true", help="run the suites of --all that are not run without it")
+    what.add_argument("--rest", action="store_true", help="run only the suites that --all adds")
     what.add_argument("--all", action="store_true", help="run all suites except the long ones")
     what.add_argument("--long", action="store_true", help="run the long suites: races four times "
                       "as long, more failing allocations, ftrace's tests on the stock kernel")

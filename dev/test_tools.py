@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 """Test the tools: what they do when something is missing, broken, full or in use. The
-tests are in dev/tests, a file for each topic; they build no kernel."""
+tests are in dev/tests, in one file for each topic. They build no kernel."""
 
 import sys
 import unittest
@@ -17,8 +17,8 @@ def tests_of(suite):
 
 def command_line():
     parser = Parser(__doc__)
-    parser.add_argument("--only", metavar="TEST", help="run only these, such as Builds or "
-                        "Builds.test_full_disk, with commas between them")
+    parser.add_argument("--only", metavar="TEST", help="run only these, separated by commas, "
+                        "such as Builds or Builds.test_full_disk")
     parser.add_argument("-v", "--verbose", action="store_true", help="print the name of each test")
     args = parser.parse_args()
     sys.path[:0] = {str(tool.parent) for tool in REPO.glob("*/*.py")}

@@ -1,15 +1,15 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# kselftest.sh DIR [FOLDER...]: run what a kselftest tarball, unpacked in DIR, has for
-# eventfs on the machine that this runs on, as root: the programs of filesystems/eventfs
-# and these folders of ftrace's test.d. The KUnit results of the boot are read as well.
+# kselftest.sh DIR [FOLDER...]: run the tests of eventfs from a kselftest tarball that is
+# unpacked in DIR, on this machine, as root: the programs of filesystems/eventfs and the
+# given folders of ftrace's test.d. The KUnit results of the boot are read as well.
 #
-# All of it is (K)TAP on standard output. Where there is lava-test-case, each result goes
-# to LAVA as its line comes; without, this counts only. Status 0: all of it ran, and
-# nothing failed.
+# The output is (K)TAP on standard output. If there is a lava-test-case, each result is
+# reported to LAVA at once. Otherwise, results are only counted. Status 0 means that
+# everything ran and nothing failed.
 #
-# A board has a POSIX shell, sed, tr and awk, of busybox for example.
+# The board needs a POSIX shell, sed, tr and awk, for example of busybox.
 
 DIR=${1:?usage: kselftest.sh DIR [FOLDER...]}
 shift

@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""Check LAVA's files by LAVA's own schemas: a job, or a test definition.
+"""Check files for LAVA with LAVA's own schemas: a job, or a test definition.
 
-Says FILE:LINE: and what is wrong, or "checked FILE". It needs Debian's lava-common, and
-so the Python of Debian.
+Prints FILE:LINE: and the error, or "checked FILE". It needs Debian's lava-common, and
+therefore Debian's Python.
 """
 
 import re

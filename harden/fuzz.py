@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""Fuzz eventfs in a guest, with harden/fuzz.c, which knows what each result must be.
+"""Fuzz eventfs in a guest, with harden/fuzz.c, which knows the valid results.
 
 First runs the inputs in harden/inputs, and those that reached new code in earlier runs,
-build/fuzz/corpus. Then makes up inputs until the time is over. An input that gives a
+build/fuzz/corpus. Then generates inputs until the time is over. An input that gives a
 wrong result or crashes the kernel is kept in build/fuzz/failed.
 The last line is "N passed, N failed".
 """
@@ -179,10 +179,10 @@ def command_line():
     parser.add_argument("--seconds", metavar="N", default="120",
                         type=matching("SECONDS", "[0-9]{1,9}", "a number"),
                         help="how long to fuzz (default %(default)s)")
-    parser.add_argument("--seed", metavar="N", help="of the inputs (default: a random one)",
+    parser.add_argument("--seed", metavar="N", help="seed of the inputs (default: a random one)",
                         type=matching("SEED", "[0-9]{1,18}", "a number"))
     parser.add_argument("--input", metavar="HEX", type=digits,
-                        help="run this one only: digits, or a file of them")
+                        help="run only this input: hexadecimal digits, or a file of them")
     args = parser.parse_args()
     args.seconds = int(args.seconds)
     args.seed = int(args.seed) if args.seed else random.randrange(1 << 32)

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""Run the tests where they can find more: on kernels with KCSAN, KMSAN, strict RCU and
+"""Run the tests where they find more: on kernels with KCSAN, KMSAN, strict RCU and
 PREEMPT_RT, on a small kernel, with little memory and on other architectures. Then fuzz
 and stress the debug kernel for a few minutes. Results have the form of "make test"'s."""
 

@@ -24,7 +24,7 @@ FAULTS = REPO / "harden/mutants.txt"
 # spin runs gcc as its preprocessor. What tcc makes is half as fast, and made at
 # once: for searches that are short.
 PROGRAMS = {"spin": "spin", "gcc": "gcc", "tcc": "tcc", "/usr/include/stdio.h": "libc6-dev"}
-SCENARIOS = ("NAMES", "HIDES", "FILES", "TREE")
+SCENARIOS = ("NAMES", "HIDES", "FILES", "TREE", "FILL")
 # Reduced by order of what is independent, and compressed without loss: exhaustive.
 # More memory than this, in MB, or a longer path is an error.
 OPTIONS = ["-DSAFETY", "-DNOFAIR", "-DCOLLAPSE", "-DVECTORSZ=512", "-DMEMLIM=3000"]
@@ -204,7 +204,7 @@ def check(report, pool, scenarios, mutants):
 def command_line():
     parser = Parser(__doc__)
     parser.add_argument("--steps", action="store_true",
-                        help="only list the steps, with the lines of C that they stand for")
+                        help="only list the steps, with the lines of C that they represent")
     parser.add_argument("-j", "--jobs", type=int, default=os.cpu_count(), metavar="N",
                         help="searches to run at once (default: one for each processor)")
     parser.add_argument("names", nargs="*", metavar="NAME",

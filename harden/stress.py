@@ -117,7 +117,7 @@ def command_line():
                                       "a number of minutes"))
     parser.add_argument("--seed", metavar="N", type=matching("SEED", "[0-9]+", "a number"),
                         help="the seed of an earlier run (default: a new one)")
-    parser.add_argument("--only", metavar="WORKERS", help="run only these workers, with commas between them")
+    parser.add_argument("--only", metavar="WORKERS", help="run only these, separated by commas")
     parser.add_argument("--fault", metavar="WORDS", help="build this fault of "
                         "harden/mutants.txt into the kernel, to see if it is noticed")
     args = parser.parse_args()

@@ -76,7 +76,7 @@ class Packages(ToolsTest):
             os.utime(link, (1, 1), follow_symlinks=False)
             self.assertEqual(source.packaged(self.base()), second)
             self.assertTrue(asked.exists())
-            self.assertIn("looking for a newer linux-source-toy, as once a day",
+            self.assertIn("looking for a newer linux-source-toy, once a day",
                           str(said.call_args_list))
             shutil.rmtree(second)
             self.assertEqual(source.packaged(self.base()), first)

@@ -123,7 +123,7 @@ class Switches(ToolsTest):
         suites = types.SimpleNamespace(args=args)
         names = ["build", "kunit", "selftests", "ftrace", "kunit-debug", "selftests-debug",
                  "faults-debug", "ftrace-debug", "ftrace-rest", "selftests-debug-long"]
-        for case, found in (("eventfs.removal*", ["kunit", "kunit-debug"]),
+        for case, found in (("eventfs_tree.removal*", ["kunit", "kunit-debug"]),
                             ("miss_is_cached", ["kunit", "kunit-debug"]),
                             ("miss_cached", ["ftrace", "ftrace-debug"]),
                             ("names_are_true", ["selftests", "selftests-debug",
@@ -188,9 +188,9 @@ class Switches(ToolsTest):
             shutil.copytree(common.REPO / name, copy / name)
         for tool in ("guest", "test", "bench", "fuzz", "stress", "harden", "clients", "mutants",
                      "coverage", "series_check", "picture"):
-            self.fails_at_once(copy / TOOLS[tool].relative_to(common.REPO), "cannot hold a path with a space")
+            self.fails_at_once(copy / TOOLS[tool].relative_to(common.REPO), "cannot contain a path with a space")
         self.fails(self.start(TOOLS["guest"], EVENTFS_BUILD=str(self.top / "a b")),
-                   "cannot hold a path with a space; set EVENTFS_BUILD")
+                   "cannot contain a path with a space; set EVENTFS_BUILD")
         for name in ("/run/x", "/dev/x"):
             self.fails(self.start(TOOLS["guest"], EVENTFS_BUILD=name), "is hidden in the guest")
 

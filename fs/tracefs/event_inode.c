@@ -7,7 +7,7 @@
  * Copyright (C) 2023 Google, author: Steven Rostedt <rostedt@goodmis.org>
  *
  * A kernel has more than a thousand trace events. Each is a directory of files, and
- * each tracing instance has all of them again. Most are never looked up. So eventfs
+ * each tracing instance has its own set of them. Most are never looked up. So eventfs
  * keeps a small node, struct eventfs_inode, for each directory, and ->lookup() makes
  * dentries and inodes when a name is looked up.
  *
@@ -28,9 +28,9 @@
  *    of the node is added to the cache. A task that holds a node active does not take
  *    the tree's lock.
  *
- * 4. The result of ->d_revalidate() is only a hint: the node may die right after. So
- *    references keep everything that a stale dentry leads to. The ->release() of an
- *    entry runs after the last dentry and inode of its directory are gone.
+ * 4. The result of ->d_revalidate() is only a hint: the node may die right afterwards.
+ *    So references keep everything that a stale dentry can lead to. The ->release() of
+ *    an entry runs after the last dentry and inode of its directory are gone.
  *
  * 5. A child hides the entry with its name. The dentry of a file or a miss is valid
  *    while its directory has no child with that name. d_time records a generation at
@@ -59,9 +59,9 @@
  *                      which no child had that name
  *   the rest           before publication              freely, see @rcu
  *
- * Lock order: event_mutex, i_rwsem, tree's lock, activity (waited for). A task that holds
- * the tree's lock notifies and ends watches and detaches mounts from removed objects.
- * So the locks of fsnotify and audit and namespace_sem come after it. Lookup and
+ * Lock order: event_mutex, i_rwsem, tree's lock, activity (waited for). A task notifies
+ * watches, ends them and detaches mounts from removed objects under the tree's lock. So
+ * the locks of fsnotify and audit, and namespace_sem, come after it. Lookup and
  * listing hold the directory's i_rwsem when they fill it or become active. Creating and
  * removing events never takes the i_rwsem of an eventfs directory. The last put takes
  * none of these locks.
@@ -104,7 +104,7 @@
  * A child's key consists of a hash of its name and a few bits that distinguish names
  * with equal hashes. The key orders the index and is the child's directory position.
  * So it is below 2^31 (s_maxbytes, and off_t of 32-bit processes) and above the
- * positions of files. The last hash is not used, so that a position follows each key.
+ * positions of files. The last hash is not used, so that key + 1 is always a position.
  */
 #define EVENTFS_TWIN_BITS	7
 #define EVENTFS_TWIN_MASK	((1U << EVENTFS_TWIN_BITS) - 1)
@@ -120,7 +120,7 @@ static_assert(EVENTFS_FILE_POS + EVENTFS_MAX_ENTRIES <= EVENTFS_MIN_KEY);
 
 /*
  * eventfs_inode::born is in units of 65 us, which is less than a tick of its clock. It is
- * rounded up, so that a node is never older than an object that was touched before.
+ * rounded up, so that a node is never older than a file that changed before its creation.
  */
 #define EVENTFS_BORN_SHIFT	16
 
@@ -131,11 +131,11 @@ static_assert(EVENTFS_FILE_POS + EVENTFS_MAX_ENTRIES <= EVENTFS_MIN_KEY);
 
 /*
  * The number of misses that a tree keeps in the cache. Any task that may search the tree
- * can create them. A removal drops them under event_mutex: a million took 4 seconds.
+ * can create them. A removal drops them under event_mutex: 4 seconds for a million.
  */
 #define EVENTFS_MAX_MISSES	4096
 
-/* Removal adds this to eventfs_inode::active. It is far from any count of tasks. */
+/* Removal adds this to eventfs_inode::active. No number of tasks can make up for it. */
 #define EVENTFS_DEAD_BIAS	INT_MIN
 
 /**
@@ -170,7 +170,7 @@ struct eventfs_extra {
  * @parent: the parent, counted; NULL for a root
  * @extra: index of children and changed attributes, or NULL
  * @born: when it was created, see eventfs_born()
- * @name_len: length of @name, so that a listing does not compute it
+ * @name_len: length of @name, so that it is computed only once
  * @nr_entries: length of @entries
  * @ref: one reference for the tree, each child, each inode and each dentry
  * @active: number of running lookups and callbacks; negative once the node is dead
@@ -328,7 +328,7 @@ static void eventfs_put_active(struct eventfs_inode *node)
 static void eventfs_drain(struct eventfs_inode *node)
 {
 	rwsem_acquire(&eventfs_active_map, 0, 0, _RET_IP_);
-	/* Both pair with the decrement: what active tasks did happened before. */
+	/* Both pair with eventfs_put_active(): what active tasks did is visible here. */
 	if (atomic_add_return(EVENTFS_DEAD_BIAS, &node->active) != EVENTFS_DEAD_BIAS)
 		wait_var_event(&node->active,
 			       atomic_read_acquire(&node->active) == EVENTFS_DEAD_BIAS);
@@ -394,8 +394,8 @@ static bool eventfs_same_hash(u32 a, u32 b)
 }
 
 /*
- * Find the child with the least key that is not below @key. While @index changes, the
- * result may be a child with a greater key, or NULL: callers without the lock check seq.
+ * Find the child with the lowest key at or above @key. While @index changes, the result
+ * may be a child with a higher key, or NULL: callers without the lock check seq.
  */
 static struct eventfs_inode *eventfs_search(const struct rb_root *index, u32 key)
 {
@@ -543,7 +543,7 @@ static unsigned int eventfs_next(struct eventfs_inode *dir, u32 key,
 
 /*
  * Find the link, and its @parent, at which a node with an unused key belongs. @next
- * is the child with the least key not below it. Caller holds the tree's lock.
+ * is the child with the lowest key at or above it. Caller holds the tree's lock.
  */
 static struct rb_node **eventfs_find_place(struct rb_root *index, u32 key,
 					   struct rb_node **parent,
@@ -583,10 +583,11 @@ s64 eventfs_now(void)
 
 /*
  * Record that a child was created or removed, after the index has changed. Changes within
- * a tick of the clock get different times. A clock that was set back is believed.
+ * a tick of the clock get different times. If the clock was set back, so is the time.
  *
  * The generation is written last, so a lookup that reads the new one searches the new
- * index. For an older one, ->d_revalidate() searches again. Caller holds the tree's lock.
+ * index. If it read an older one, ->d_revalidate() searches again. Caller holds the
+ * tree's lock.
  */
 static void eventfs_change(struct eventfs_extra *extra, s64 now)
 {
@@ -675,7 +676,8 @@ static u32 eventfs_generation(const struct eventfs_inode *dir)
  * eventfs_is_filled - check whether the fill operation has created the children
  * @dir: the directory
  *
- * Context: Any. Once true, the result stays true. False is reliable under the tree's lock.
+ * Context: Any. Once true, the result stays true. False may change unless the tree's lock
+ * is held.
  * Return: true if it has, or if @dir has no fill operation.
  */
 bool eventfs_is_filled(const struct eventfs_inode *dir)
@@ -803,13 +805,14 @@ int eventfs_set_attr(struct mnt_idmap *idmap, struct inode *inode,
 }
 
 /**
- * eventfs_fill_stat - fill in the result of stat() for an object of eventfs, but its owner
+ * eventfs_fill_stat - fill in the result of stat() except for the owner
  * @inode: its inode
  * @stat: the result, zeroed by the caller; sizes stay 0
  *
  * A file is as old as its directory and never changes. A directory changes when a child
- * is created or removed. Times that a user set hold until the next change. This does not
- * call generic_fillattr(): it costs 3 % of a warm stat(), and most would be overwritten.
+ * is created or removed. Times that a user set are valid until the next change. This does
+ * not call generic_fillattr(), which costs 3 % of a warm stat() and mostly fills in what
+ * would be overwritten.
  *
  * Context: RCU read-side critical section.
  */
@@ -870,8 +873,8 @@ static void eventfs_init_inode(struct inode *inode, const struct inode *dir, umo
 /*
  * Inodes are hashed and found by node and slot. So an object has one inode as long as a
  * watch or an open file holds it, even if its dentry is reclaimed. The inode holds a
- * reference to the node, which keeps the number. Only inodes of eventfs are hashed in
- * tracefs.
+ * reference to the node, so its number stays the same. Only inodes of eventfs are hashed
+ * in tracefs.
  */
 struct eventfs_key {
 	struct eventfs_inode *node;
@@ -1119,7 +1122,7 @@ static int eventfs_revalidate_name(struct inode *dir, const struct qstr *name,
 	return 1;
 }
 
-/* A miss has no inode, so a removal cannot find it in use. The last dput() frees it. */
+/* A miss in use has no inode by which a removal finds it. The last dput() frees it. */
 static int eventfs_delete_miss(const struct dentry *dentry)
 {
 	return eventfs_is_dead(dentry->d_fsdata);
@@ -1224,7 +1227,7 @@ static int eventfs_emit_children(struct eventfs_inode *node, struct dir_context 
 /*
  * A position belongs to one entry as long as the entry exists. So a listing continues
  * where it stopped, whatever was created or removed. While an entry is copied to user
- * space, eventfs holds nothing of its own but references to the next nodes.
+ * space, eventfs holds no lock of its own, only references to the next nodes.
  */
 static int eventfs_iterate(struct file *file, struct dir_context *ctx)
 {
@@ -1267,8 +1270,8 @@ static const struct inode_operations eventfs_file_inode_operations = {
  * eventfs_dir_data - get the data of a file's directory
  * @inode: any inode
  *
- * The data is valid as long as @inode, because the directory's release has not run. It
- * may differ from i_private, which the callback chose.
+ * The data is valid as long as @inode is, because the directory's release has not run.
+ * It may differ from i_private, which the callback chose.
  *
  * Context: Any.
  * Return: the data of the directory; NULL if @inode is not a file of eventfs.
@@ -1293,7 +1296,10 @@ static struct inode *eventfs_cached_inode(struct eventfs_inode *node, unsigned i
 	return ilookup5(sb, tracefs_ino(node->id, slot), eventfs_is_inode, &key);
 }
 
-/* Does a watch of @dir report children? The VFS refuses such marks of more than that. */
+/*
+ * Does a watch of @dir report children? The VFS refuses marks that would do so for a
+ * mount or a whole file system.
+ */
 static bool eventfs_is_watched(const struct inode *dir)
 {
 #ifdef CONFIG_FSNOTIFY
@@ -1504,8 +1510,8 @@ static struct eventfs_inode *eventfs_add(struct eventfs_root *root, const char *
  * @size: length of @entries
  * @data: passed to @fill and to the callbacks of @entries
  * @fill: creates the children, see eventfs_fill
- * @changed: when a child was last created or removed, by eventfs_now(). The directory
- *	is that old, or as old as @parent if that is younger
+ * @changed: when a child was last created or removed, from eventfs_now(). This becomes
+ *	the directory's birth time, unless that of @parent is later
  *
  * Otherwise like eventfs_add_dir().
  *
@@ -1530,10 +1536,10 @@ struct eventfs_inode *eventfs_add_lazy_dir(const char *name, struct eventfs_inod
  * @data: passed to the callbacks of @entries
  *
  * Like eventfs_create_dir(). In a fill operation of @parent, @parent does not change, no
- * watch is notified, and the new directory is as old as the last change of @parent.
+ * watch is notified, and the new directory is born at the last change of @parent.
  *
  * Context: May sleep. Caller holds the tree's lock, by eventfs_lock() or in a fill
- * operation. Outside of a fill operation, @parent is filled.
+ * operation. Outside of a fill operation, @parent must be filled.
  * Return: As eventfs_create_dir().
  */
 struct eventfs_inode *eventfs_add_dir(const char *name, struct eventfs_inode *parent,
@@ -1583,10 +1589,10 @@ struct eventfs_inode *eventfs_create_dir(const char *name, struct eventfs_inode 
 }
 
 /**
- * eventfs_defer - announce that a child of a lazy directory is created or removed
+ * eventfs_defer - announce that a child of a lazy directory will be created or removed
  * @dir: the directory
  *
- * Call this before the data changes that the fill operation reads. If @dir is watched,
+ * Call this before changing the data that the fill operation reads. If @dir is watched,
  * this fills it. If @dir is not filled afterwards, only its times change, and the caller
  * has no child to create or remove.
  *
@@ -1773,7 +1779,7 @@ static void eventfs_unlink_inode(struct inode *inode)
 		fsnotify_inoderemove(inode);
 }
 
-/* Each inode and dentry holds a reference. Those that come later do not stay. */
+/* Each inode and dentry holds a reference. Those created later are not kept. */
 static bool eventfs_is_cached(const struct eventfs_inode *node)
 {
 	return kref_read(&node->ref) > 1;
@@ -1892,7 +1898,7 @@ void eventfs_remove_dir(struct eventfs_inode *ei)
  * Like eventfs_remove_dir(), for the whole tree. Its nodes must not be used any more.
  *
  * Context: May sleep; takes the tree's lock; waits for running callbacks. The caller
- * prevents a concurrent tracefs_remove() of neighbours. This takes no i_rwsem, so
+ * prevents a concurrent tracefs_remove() of siblings. This takes no i_rwsem, so
  * that a stuck listing of the static directory around it does not delay the removal.
  */
 void eventfs_remove_events_dir(struct eventfs_inode *ei)
@@ -1905,7 +1911,7 @@ void eventfs_remove_events_dir(struct eventfs_inode *ei)
 
 	root = eventfs_root(ei);
 	dentry = root->dentry;
-	eventfs_get(&root->node);	/* the lock is in there */
+	eventfs_get(&root->node);	/* it contains the lock */
 	scoped_guard(mutex, &root->lock)
 		eventfs_remove_tree(root, &root->node);
 	eventfs_put(&root->node);

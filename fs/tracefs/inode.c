@@ -4,15 +4,15 @@
  *
  * Copyright (C) 2014 Red Hat Inc, author: Steven Rostedt <srostedt@redhat.com>
  *
- * This file has the superblock, the mount options, the owners of everything
- * and the static files and directories, which the kernel creates and pins.
- * What lives below an "events" directory is in event_inode.c.
+ * This file implements the superblock, the mount options, the owners of all
+ * objects, and the static files and directories, which the kernel creates and
+ * pins. Everything below an "events" directory is in event_inode.c.
  *
  * Rules that everything here follows:
  *
  * - A static object exists only in the dentry cache: its dentry is persistent
- *   from creation to tracefs_remove(). A failed creation and a removal release
- *   what the creation took: the mount, the inode, the parent's link.
+ *   from creation to tracefs_remove(). A failed creation and a removal both
+ *   release what the creation took: the mount, the inode, the parent's link.
  *
  * - The owner of an inode is computed from the superblock's defaults and from
  *   what was set on the object itself. So a change of the defaults costs the
@@ -54,7 +54,7 @@
 
 #include "internal.h"
 
-#define TRACEFS_ROOT_INO	1	/* of block 0, which nothing else has */
+#define TRACEFS_ROOT_INO	1	/* in block 0, which nothing else uses */
 #define TRACEFS_DEFAULT_MODE	0700
 
 /* Selects the default owner of an inode */
@@ -171,8 +171,9 @@ static const struct tracefs_attr *tracefs_attr(const struct inode *inode)
 }
 
 /*
- * Read the defaults and the attributes of one moment. With an older one of the two, the
- * result could be an owner that never was. Caller is in an RCU read-side critical section.
+ * Read the defaults and the attributes as of one moment. If one were older, the result
+ * could be an owner that the object never had. Caller is in an RCU read-side critical
+ * section.
  */
 static struct tracefs_owner tracefs_owner(const struct inode *inode)
 {
@@ -198,8 +199,9 @@ static struct tracefs_owner tracefs_owner(const struct inode *inode)
 
 /*
  * The owner is computed under i_lock, which tracefs_setattr() takes after it has
- * published what was set. So a path walk that is late stores what is valid by then, and
- * never a default over a chown. Caller is in an RCU read-side critical section.
+ * published what was set. So a delayed path walk stores the owner that is valid by then.
+ * It never replaces the result of a chown by a default. Caller is in an RCU read-side
+ * critical section.
  */
 static void tracefs_refresh_owner_locked(struct inode *inode)
 {
@@ -216,7 +218,7 @@ static void tracefs_refresh_owner_locked(struct inode *inode)
  * tracefs_refresh_owner - bring i_uid and i_gid up to date
  * @inode: any inode of tracefs
  *
- * Context: Process, under RCU as well; takes i_lock, once for each inode and generation.
+ * Context: Process, also under RCU; takes i_lock once for each inode and generation.
  */
 void tracefs_refresh_owner(struct inode *inode)
 {
@@ -294,7 +296,7 @@ int tracefs_getattr(struct mnt_idmap *idmap, const struct path *path,
  * @valid: ATTR_UID, ATTR_GID: which of the two change
  * @uid: the new owner
  * @gid: the new group
- * @mount: made by a mount, which also undoes what was set on single objects
+ * @mount: made by a mount, which also undoes what was set on individual objects
  */
 struct tracefs_change {
 	enum tracefs_class class;
@@ -341,7 +343,7 @@ static void tracefs_update_attr(struct tracefs_attr *attr, struct mnt_idmap *idm
 	u32 uid_reset, gid_reset;
 	unsigned int seq;
 
-	/* Read both at one moment: a mount undoes both or none. */
+	/* Read both as of one moment: a mount undoes both or neither. */
 	do {
 		seq = read_seqbegin(&sbi->lock);
 		uid_reset = sbi->uid_reset;
@@ -375,7 +377,7 @@ static void tracefs_update_attr(struct tracefs_attr *attr, struct mnt_idmap *idm
 
 /**
  * tracefs_record_attr - record attributes that are set on an object
- * @attrs: pointer to the snapshot; the object that has it stays for the call
+ * @attrs: pointer to the snapshot, in an object that exists during the call
  * @slots: number of slots, the same in each call for one @attrs
  * @slot: the slot whose attributes are set, below @slots
  * @idmap: idmap of the mount
@@ -643,7 +645,7 @@ static const struct inode_operations tracefs_instances_inode_operations = {
  * Superblock and mount
  */
 
-/* Show the present values, not those given: mount(8) passes them on to a remount. */
+/* Show the current values, not those given: mount(8) passes them on to a remount. */
 static int tracefs_show_options(struct seq_file *m, struct dentry *dentry)
 {
 	const struct inode *root = d_inode(dentry->d_sb->s_root);
@@ -924,7 +926,7 @@ void tracefs_release_mount(void)
  * @data: becomes i_private
  * @fops: file operations; with NULL, reads return nothing and writes are ignored
  *
- * Remove it with tracefs_remove(), or with a directory above it.
+ * Remove it, or a directory above it, with tracefs_remove().
  *
  * Context: May sleep; takes the parent's i_rwsem.
  * Return: the dentry, or NULL on any error, including lockdown.
@@ -971,7 +973,7 @@ static struct dentry *tracefs_make_dir(const char *name, struct dentry *parent,
 	if (IS_ERR(dentry))
 		return NULL;
 
-	/* Others have no access by default; the mount's root decides about access to it. */
+	/* Others have no access by default. The group does if the root's mode allows. */
 	inode = tracefs_new_inode(dentry->d_sb, d_inode(dentry->d_parent), S_IFDIR | 0750);
 	if (!inode)
 		return tracefs_failed_creating(dentry);
@@ -991,7 +993,7 @@ static struct dentry *tracefs_make_dir(const char *name, struct dentry *parent,
  * @name: its name
  * @parent: directory to create it in, NULL for the mount's root
  *
- * Remove it with tracefs_remove(), or with a directory above it.
+ * Remove it, or a directory above it, with tracefs_remove().
  *
  * Context: May sleep; takes the parent's i_rwsem.
  * Return: the dentry, or NULL on any error, including lockdown.
@@ -1013,7 +1015,7 @@ struct dentry *tracefs_create_dir(const char *name, struct dentry *parent)
  *
  * The callbacks create and remove the directory themselves. Several may run at once.
  * They are called without inode locks, and their result is that of the system call.
- * There is one such directory.
+ * There can be only one such directory.
  *
  * Context: At boot. May sleep.
  * Return: the dentry, or NULL on any error.
@@ -1046,7 +1048,7 @@ static void tracefs_removed_one(struct dentry *dentry)
  * @dentry: from one of the creating functions; NULL and error pointers are
  *	ignored
  *
- * First remove an "events" directory below @dentry with eventfs_remove_events_dir().
+ * Remove any "events" directory below @dentry first, by eventfs_remove_events_dir().
  *
  * Context: May sleep; takes the i_rwsem of the parent and of everything below.
  */
@@ -1056,8 +1058,8 @@ void tracefs_remove(struct dentry *dentry)
 		return;
 
 	/*
-	 * Keep the superblock while its last object is removed. This only counts: the
-	 * mount exists, because @dentry pins it.
+	 * Keep the superblock while its last object is removed. This only increments the
+	 * count: the mount exists, because @dentry pins it.
 	 */
 	simple_pin_fs(&tracefs_type, &tracefs_mount, &tracefs_mount_count);
 	simple_recursive_removal(dentry, tracefs_removed_one);

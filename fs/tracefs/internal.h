@@ -20,16 +20,15 @@ struct eventfs_inode;
  * an object is the number of its first block. The first inode number in that block is
  * the object's own, slot 0. The file of entry i of an event directory has slot 1 + i.
  *
- * A number costs one addition. Numbers do not run out and are not reused on purpose. The
- * counter wraps after 2^32 blocks (2^29 where i_ino has 32 bits), which takes 50 days
- * if a directory is created every millisecond. After that, two objects may have the same
- * number. This may confuse programs, but not the kernel: it finds inodes by node and
- * slot.
+ * A number costs one addition, and is not given back for reuse. The counter wraps after
+ * 2^32 blocks (2^29 where i_ino has 32 bits), which takes 50 days if a directory is
+ * created every millisecond. After that, two objects may have the same number. This may
+ * confuse programs, but not the kernel: it finds inodes by node and slot.
  *
  * The numbers of the first 2^29 blocks fit into 32 bits. After that, 32-bit programs
  * without large file support get EOVERFLOW from stat(), as they do from XFS. Numbers
- * below 2^32 would avoid that, but the counter would wrap eight times as soon, for all
- * programs.
+ * below 2^32 would avoid that, but the counter would wrap after an eighth of the time,
+ * for all programs.
  */
 #define TRACEFS_BLOCK_SHIFT	3
 #define TRACEFS_BLOCK_SIZE	BIT(TRACEFS_BLOCK_SHIFT)
@@ -49,7 +48,7 @@ static inline u64 tracefs_ino(u32 id, unsigned int slot)
  * @uid_reset: the superblock's count of uid= remounts when @uid was set
  * @gid_reset: the same for gid=
  * @mode: permission bits
- * @atime: time of last access, in ns since the epoch, as all times here
+ * @atime: time of last access, in ns since the epoch, like all times here
  * @mtime: time of last modification
  * @ctime: time of the last change of any of these
  * @generation: the object's count of changes when @mtime and @ctime were set; they
@@ -73,8 +72,8 @@ struct tracefs_attr {
  * @rcu: for kfree_rcu()
  * @slot: the attributes of each slot
  *
- * Immutable once published, so that a reader sees all of a change or nothing
- * of it. Only tracefs_record_attr() writes it.
+ * Immutable once published, so that a reader sees all of a change or none of
+ * it. Only tracefs_record_attr() writes it.
  */
 struct tracefs_attrs {
 	struct rcu_head rcu;

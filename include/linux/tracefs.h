@@ -6,8 +6,8 @@
  *
  * The tracefs_*() functions create files and directories that stay in the
  * dentry cache until they are removed. The eventfs_*() functions describe
- * directories of trace events, which are too many for that. Their dentries
- * and inodes are created when a name is looked up.
+ * directories of trace events, of which there are too many for that. Their
+ * dentries and inodes are created when a name is looked up.
  */
 #ifndef _TRACEFS_H_
 #define _TRACEFS_H_
@@ -32,13 +32,14 @@ struct eventfs_inode;
  *
  * May be called at any time between the creation and the removal of its
  * directory, from several CPUs at once, for a lookup or for a listing. The
- * result must depend on the present state, not on the number of calls. Only
- * whether the file exists may change: while a task has the file open or watches
- * it, the rest stays as it was at first. What the callback stores in @data becomes
- * i_private, and must stay valid as long as @data itself, see eventfs_release.
+ * result must depend on the current state, not on the number of calls. It may
+ * change only in whether the file exists: while a task has the file open or
+ * watches it, the mode, data and operations remain those of the first call. What
+ * the callback stores in @data becomes i_private, and must stay valid as long as
+ * @data itself, see eventfs_release.
  *
- * The removal waits for the callback. So it must not wait for event_mutex, nor for
- * anything that is held around a removal, and must not call eventfs functions.
+ * The removal waits for the callback. So the callback must not wait for event_mutex,
+ * nor for anything that is held around a removal, nor call eventfs functions.
  *
  * Context: May sleep. The lock of the directory's inode is held, but no lock of
  * eventfs.
@@ -54,8 +55,8 @@ typedef int (*eventfs_callback)(const char *name, umode_t *mode, void **data,
  * @data: the data of the directory
  *
  * Called once for each entry that has one, after the last dentry and the last inode of
- * its directory are gone. So what an open file uses through @data is valid until it is
- * closed. A watch or a Landlock rule may keep an inode longer. Never called for a
+ * its directory are gone. So what an open file uses through @data is valid until the file
+ * is closed. A watch or a Landlock rule may keep an inode longer. Never called for a
  * directory whose creation failed. Without a release, @data may be freed as soon as
  * the removal has returned, and the file operations must check whether it was.
  *

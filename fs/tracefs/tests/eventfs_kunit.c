@@ -2,138 +2,26 @@
 /*
  * KUnit tests of eventfs
  *
- * Each case has a directory "eventfs_kunit" with a tree "events" in it, built
- * through the interface that kernel/trace uses, and looks at it through the
- * VFS, on an internal mount of the one superblock of tracefs. Nothing of the
- * code under test is known here but what its callers and users may see.
+ * Each case has a directory "eventfs_kunit" that contains a tree "events". The
+ * case builds the tree through the interface that kernel/trace uses, and checks
+ * it through the VFS, on an internal mount of the single tracefs superblock.
+ * With few exceptions, the cases rely only on what callers and users can see.
  *
- * What holds for every case is checked by ek_exit(), when the tree is gone:
- * each entry with a release had it called once if its directory was created
- * and never if not, no callback ended after the removal had returned, no inode
- * is left, and every pin of the mount and every id was given back.
+ * When the tree is gone, ek_exit() checks what holds for every case: each
+ * release was called once if the directory was created and never if not, no
+ * callback ended after the removal had returned, no inode is left, and every
+ * pin of the mount was released.
  *
- * LOOKUP_CACHED asks what a walk under RCU finds in the cache: 0 for a name
- * that is there, -ENOENT for a miss, -EAGAIN for what is not cached or stale.
+ * LOOKUP_CACHED returns what an RCU walk finds in the cache: 0 for a name that
+ * exists, -ENOENT for a miss, -EAGAIN for a name that is stale or not cached.
  *
- * "Fails without" says of each case what it stands for: an effect that, taken
- * out of event_inode.c or inode.c, makes it fail.
+ * "Fails without" names the code in event_inode.c or inode.c that a case tests:
+ * without it, the case fails. "Fails with" names a change that makes it fail.
  */
-#include <kunit/test.h>
-#include <linux/bitops.h>
-#include <linux/completion.h>
-#include <linux/cred.h>
-#include <linux/dcache.h>
-#include <linux/delay.h>
-#include <linux/debugfs.h>
-#include <linux/file.h>
-#include <linux/fs.h>
-#include <linux/fsnotify_backend.h>
-#include <linux/hash.h>
-#include <linux/irqflags.h>
-#include <linux/jiffies.h>
-#include <linux/kprobes.h>
-#include <linux/kthread.h>
-#include <linux/ktime.h>
-#include <linux/list.h>
-#include <linux/minmax.h>
-#include <linux/mount.h>
-#include <linux/namei.h>
-#include <linux/path.h>
-#include <linux/preempt.h>
-#include <linux/rcupdate.h>
-#include <linux/sched.h>
-#include <linux/sched/mm.h>
-#include <linux/sched/signal.h>
-#include <linux/sched/task.h>
-#include <linux/seq_file.h>
-#include <linux/slab.h>
-#include <linux/sort.h>
-#include <linux/spinlock.h>
-#include <linux/stat.h>
-#include <linux/string.h>
-#include <linux/stringhash.h>
-#include <linux/timekeeping.h>
-#include <linux/tracefs.h>
-#include <linux/workqueue.h>
+#include "eventfs_kunit.h"
 
-#include "../internal.h"
+struct vfsmount *ek_mnt;
 
-/* Long enough for what is wrong to happen; what is right never waits so long. */
-#define EK_MOMENT	msecs_to_jiffies(50)
-/* For what has to happen, on a slow machine */
-#define EK_LONG		(20 * HZ)
-
-#define EK_MODE		0640
-
-enum {
-	EK_ENABLE,
-	EK_FORMAT,
-	EK_MAYBE,
-	EK_GATE,
-	EK_NR_FILES,
-};
-
-/**
- * struct ek_gate - where somebody is held up
- * @shut: who comes has to wait
- * @entered: somebody has come
- * @open: all may go on
- */
-struct ek_gate {
-	bool shut;
-	struct completion entered;
-	struct completion open;
-};
-
-/**
- * struct ek_dir - the data of one directory of a test
- * @list: in ek_fixture::dirs
- * @node: the directory, NULL if its creation failed
- * @released: how often release was called, by entry
- * @calls: how many callbacks ran
- * @late: how many of them ended after the removal
- * @removed: eventfs_remove_dir() has returned
- * @declines: the file "maybe" does not exist
- * @gate: where the callback of "gate" is held up
- * @other_gate: the same for "maybe"
- * @lazy: the children that its fill operation makes
- * @fills: how often that ran
- * @fill_error: why it stops after the first of them
- */
-struct ek_dir {
-	struct list_head list;
-	struct eventfs_inode *node;
-	atomic_t released[EK_NR_FILES];
-	atomic_t calls;
-	atomic_t late;
-	bool removed;
-	bool declines;
-	struct ek_gate gate;
-	struct ek_gate other_gate;
-	struct ek_dir *lazy[2];
-	unsigned int fills;
-	int fill_error;
-};
-
-/**
- * struct ek_fixture - what each case starts with
- * @top: the directory "eventfs_kunit"
- * @events: the directory "events" in it, NULL once a case has removed it
- * @dirs: all directories
- * @inodes: how many inodes eventfs had before
- * @all_inodes: and all of tracefs
- * @pins: how many pins its mount had
- */
-struct ek_fixture {
-	struct dentry *top;
-	struct ek_dir *events;
-	struct list_head dirs;
-	unsigned int inodes;
-	unsigned int all_inodes;
-	int pins;
-};
-
-static struct vfsmount *ek_mnt;
 static struct workqueue_struct *ek_wq;
 
 static void ek_init_gate(struct ek_gate *gate)
@@ -148,7 +36,7 @@ static void ek_wait_at_gate(struct ek_gate *gate)
 	wait_for_completion(&gate->open);
 }
 
-static void ek_open_gate(struct ek_gate *gate)
+void ek_open_gate(struct ek_gate *gate)
 {
 	WRITE_ONCE(gate->shut, false);
 	complete_all(&gate->open);
@@ -163,8 +51,8 @@ static const struct file_operations ek_file_operations = {
 	.llseek	= noop_llseek,
 };
 
-static int ek_callback(const char *name, umode_t *mode, void **data,
-		       const struct file_operations **fops)
+int ek_callback(const char *name, umode_t *mode, void **data,
+		const struct file_operations **fops)
 {
 	struct ek_dir *dir = *data;
 
@@ -186,8 +74,8 @@ static int ek_callback_maybe(const char *name, umode_t *mode, void **data,
 	return exists;
 }
 
-static int ek_callback_gate(const char *name, umode_t *mode, void **data,
-			    const struct file_operations **fops)
+int ek_callback_gate(const char *name, umode_t *mode, void **data,
+		     const struct file_operations **fops)
 {
 	struct ek_dir *dir = *data;
 
@@ -198,35 +86,35 @@ static int ek_callback_gate(const char *name, umode_t *mode, void **data,
 	return ek_callback(name, mode, data, fops);
 }
 
-static void ek_release_format(const char *name, void *data)
+void ek_release_format(const char *name, void *data)
 {
 	struct ek_dir *dir = data;
 
 	atomic_inc(&dir->released[EK_FORMAT]);
 }
 
-static void ek_release_gate(const char *name, void *data)
+void ek_release_gate(const char *name, void *data)
 {
 	struct ek_dir *dir = data;
 
 	atomic_inc(&dir->released[EK_GATE]);
 }
 
-/* Some with a release, some without, as kernel/trace has them */
-static const struct eventfs_entry ek_entries[EK_NR_FILES] = {
+/* As in kernel/trace, some entries have a release and some do not. */
+const struct eventfs_entry ek_entries[EK_NR_FILES] = {
 	[EK_ENABLE]	= { "enable", ek_callback },
 	[EK_FORMAT]	= { "format", ek_callback, ek_release_format },
 	[EK_MAYBE]	= { "maybe", ek_callback_maybe },
 	[EK_GATE]	= { "gate", ek_callback_gate, ek_release_gate },
 };
 
-static bool ek_is_released(const struct ek_dir *dir)
+bool ek_is_released(const struct ek_dir *dir)
 {
 	return atomic_read(&dir->released[EK_FORMAT]) == 1 &&
 	       atomic_read(&dir->released[EK_GATE]) == 1;
 }
 
-static bool ek_is_unreleased(const struct ek_dir *dir)
+bool ek_is_unreleased(const struct ek_dir *dir)
 {
 	return !atomic_read(&dir->released[EK_FORMAT]) &&
 	       !atomic_read(&dir->released[EK_GATE]);
@@ -236,7 +124,7 @@ static bool ek_is_unreleased(const struct ek_dir *dir)
  * Directories
  */
 
-static struct ek_dir *ek_new_dir(struct kunit *test)
+struct ek_dir *ek_new_dir(struct kunit *test)
 {
 	struct ek_fixture *fixture = test->priv;
 	struct ek_dir *dir = kunit_kzalloc(test, sizeof(*dir), GFP_KERNEL);
@@ -248,8 +136,8 @@ static struct ek_dir *ek_new_dir(struct kunit *test)
 	return dir;
 }
 
-/* Make @node the directory of @dir. Return: 0 or the error that it is. */
-static int ek_adopt(struct ek_dir *dir, struct eventfs_inode *node)
+/* Make @node the directory of @dir. Return: 0, or the error in @node. */
+int ek_adopt(struct ek_dir *dir, struct eventfs_inode *node)
 {
 	if (IS_ERR(node))
 		return PTR_ERR(node);
@@ -257,13 +145,13 @@ static int ek_adopt(struct ek_dir *dir, struct eventfs_inode *node)
 	return 0;
 }
 
-static int ek_try_create(struct ek_dir *dir, struct ek_dir *parent, const char *name)
+int ek_try_create(struct ek_dir *dir, struct ek_dir *parent, const char *name)
 {
 	return ek_adopt(dir, eventfs_create_dir(name, parent->node, ek_entries,
 						EK_NR_FILES, dir));
 }
 
-static struct ek_dir *ek_create(struct kunit *test, struct ek_dir *parent, const char *name)
+struct ek_dir *ek_create(struct kunit *test, struct ek_dir *parent, const char *name)
 {
 	struct ek_dir *dir = ek_new_dir(test);
 
@@ -273,8 +161,8 @@ static struct ek_dir *ek_create(struct kunit *test, struct ek_dir *parent, const
 
 static const char * const ek_lazy_names[] = { "one", "two" };
 
-/* Make those that are not there yet. */
-static int ek_fill(struct eventfs_inode *node, void *data)
+/* Create the children that do not exist yet. */
+int ek_fill(struct eventfs_inode *node, void *data)
 {
 	struct ek_dir *dir = data;
 
@@ -292,7 +180,7 @@ static int ek_fill(struct eventfs_inode *node, void *data)
 	return 0;
 }
 
-static struct ek_dir *ek_new_lazy(struct kunit *test)
+struct ek_dir *ek_new_lazy(struct kunit *test)
 {
 	struct ek_dir *dir = ek_new_dir(test);
 
@@ -301,7 +189,7 @@ static struct ek_dir *ek_new_lazy(struct kunit *test)
 	return dir;
 }
 
-static struct ek_dir *ek_create_lazy(struct kunit *test, struct ek_dir *parent, const char *name)
+struct ek_dir *ek_create_lazy(struct kunit *test, struct ek_dir *parent, const char *name)
 {
 	struct ek_dir *dir = ek_new_lazy(test);
 
@@ -312,20 +200,20 @@ static struct ek_dir *ek_create_lazy(struct kunit *test, struct ek_dir *parent, 
 	return dir;
 }
 
-static int ek_try_create_events(struct ek_dir *dir, struct dentry *parent)
+int ek_try_create_events(struct ek_dir *dir, struct dentry *parent)
 {
 	return ek_adopt(dir, eventfs_create_events_dir("events", parent, ek_entries,
 						       EK_NR_FILES, dir));
 }
 
-static void ek_remove(struct ek_dir *dir)
+void ek_remove(struct ek_dir *dir)
 {
 	eventfs_remove_dir(dir->node);
 	WRITE_ONCE(dir->removed, true);
 }
 
 /* Remove the whole tree, through any of its nodes. */
-static void ek_remove_events(struct kunit *test, struct ek_dir *any)
+void ek_remove_events(struct kunit *test, struct ek_dir *any)
 {
 	struct ek_fixture *fixture = test->priv;
 
@@ -333,7 +221,7 @@ static void ek_remove_events(struct kunit *test, struct ek_dir *any)
 	fixture->events = NULL;
 }
 
-/* How many inodes there are with one of @flags, or with 0 in all */
+/* The number of inodes with any of @flags, or of all inodes if @flags is 0 */
 static unsigned int ek_count_inodes(u32 flags)
 {
 	struct super_block *sb = ek_mnt->mnt_sb;
@@ -347,16 +235,16 @@ static unsigned int ek_count_inodes(u32 flags)
 	return nr;
 }
 
-/* How many inodes of this case's tree there are */
-static unsigned int ek_inodes(struct kunit *test)
+/* The number of inodes of this case's tree */
+unsigned int ek_inodes(struct kunit *test)
 {
 	struct ek_fixture *fixture = test->priv;
 
 	return ek_count_inodes(TRACEFS_EVENT) - fixture->inodes;
 }
 
-/* What memory pressure does: drop all that nobody uses. */
-static void ek_reclaim(struct kunit *test)
+/* Drop all unused dentries and inodes, as memory pressure does. */
+void ek_reclaim(struct kunit *test)
 {
 	struct ek_fixture *fixture = test->priv;
 
@@ -364,18 +252,17 @@ static void ek_reclaim(struct kunit *test)
 }
 
 /*
- * Looking
+ * Access through the VFS
  */
 
-static int ek_lookup(struct kunit *test, const char *name, unsigned int flags,
-		     struct path *path)
+int ek_lookup(struct kunit *test, const char *name, unsigned int flags, struct path *path)
 {
 	struct ek_fixture *fixture = test->priv;
 
 	return vfs_path_lookup(fixture->top, ek_mnt, name, flags, path);
 }
 
-static int ek_probe(struct kunit *test, const char *name, unsigned int flags)
+int ek_probe(struct kunit *test, const char *name, unsigned int flags)
 {
 	struct path path;
 	int error = ek_lookup(test, name, flags, &path);
@@ -385,27 +272,12 @@ static int ek_probe(struct kunit *test, const char *name, unsigned int flags)
 	return error;
 }
 
-#define EK_EXPECT_PROBE(test, name, flags, error)				\
-do {										\
-	struct kunit *__test = (test);						\
-	const char *__name = (name);						\
-										\
-	KUNIT_EXPECT_EQ_MSG(__test, ek_probe(__test, __name, flags), error,	\
-			    "%s", __name);					\
-} while (0)
-
-#define EK_EXPECT_FOUND(test, name)		EK_EXPECT_PROBE(test, name, 0, 0)
-#define EK_EXPECT_ABSENT(test, name)		EK_EXPECT_PROBE(test, name, 0, -ENOENT)
-#define EK_EXPECT_CACHED(test, name)		EK_EXPECT_PROBE(test, name, LOOKUP_CACHED, 0)
-#define EK_EXPECT_CACHED_MISS(test, name)	EK_EXPECT_PROBE(test, name, LOOKUP_CACHED, -ENOENT)
-#define EK_EXPECT_UNCACHED(test, name)		EK_EXPECT_PROBE(test, name, LOOKUP_CACHED, -EAGAIN)
-
-static void ek_hold(struct kunit *test, const char *name, struct path *path)
+void ek_hold(struct kunit *test, const char *name, struct path *path)
 {
 	KUNIT_ASSERT_EQ_MSG(test, ek_lookup(test, name, 0, path), 0, "%s", name);
 }
 
-static struct file *ek_open(struct kunit *test, const char *name)
+struct file *ek_open(struct kunit *test, const char *name)
 {
 	struct file *file;
 	struct path path;
@@ -417,13 +289,13 @@ static struct file *ek_open(struct kunit *test, const char *name)
 	return file;
 }
 
-/* A kernel thread's fput() closes later, on a work queue. */
-static void ek_close(struct file *file)
+/* In a kernel thread, fput() would close the file later, in a workqueue. */
+void ek_close(struct file *file)
 {
 	__fput_sync(file);
 }
 
-static struct kstat ek_stat_path(struct kunit *test, const struct path *path)
+struct kstat ek_stat_path(struct kunit *test, const struct path *path)
 {
 	struct kstat stat = {};
 
@@ -432,7 +304,7 @@ static struct kstat ek_stat_path(struct kunit *test, const struct path *path)
 	return stat;
 }
 
-static struct kstat ek_stat(struct kunit *test, const char *name)
+struct kstat ek_stat(struct kunit *test, const char *name)
 {
 	struct kstat stat;
 	struct path path;
@@ -443,7 +315,7 @@ static struct kstat ek_stat(struct kunit *test, const char *name)
 	return stat;
 }
 
-static int ek_set_path(const struct path *path, const struct iattr *attr)
+int ek_set_path(const struct path *path, const struct iattr *attr)
 {
 	struct inode *inode = d_inode(path->dentry);
 	struct iattr copy = *attr;
@@ -456,7 +328,7 @@ static int ek_set_path(const struct path *path, const struct iattr *attr)
 	return error;
 }
 
-static int ek_set(struct kunit *test, const char *name, const struct iattr *attr)
+int ek_set(struct kunit *test, const char *name, const struct iattr *attr)
 {
 	struct path path;
 	int error = ek_lookup(test, name, 0, &path);
@@ -468,7 +340,7 @@ static int ek_set(struct kunit *test, const char *name, const struct iattr *attr
 	return error;
 }
 
-static struct iattr ek_owner(unsigned int valid, unsigned int id)
+struct iattr ek_owner(unsigned int valid, unsigned int id)
 {
 	return (struct iattr) {
 		.ia_valid	= valid,
@@ -477,8 +349,8 @@ static struct iattr ek_owner(unsigned int valid, unsigned int id)
 	};
 }
 
-/* What i_uid says once somebody has asked for a permission */
-static unsigned int ek_inode_uid(struct kunit *test, const struct path *path)
+/* i_uid after a permission check */
+unsigned int ek_inode_uid(struct kunit *test, const struct path *path)
 {
 	struct inode *inode = d_inode(path->dentry);
 
@@ -486,8 +358,8 @@ static unsigned int ek_inode_uid(struct kunit *test, const struct path *path)
 	return from_kuid(&init_user_ns, READ_ONCE(inode->i_uid));
 }
 
-/* A mount of tracefs with options is a remount of its one superblock. */
-static int ek_remount(const char *options)
+/* A mount of tracefs with options is a remount of its single superblock. */
+int ek_remount(const char *options)
 {
 	char buf[64];
 	struct vfsmount *mnt;
@@ -500,8 +372,8 @@ static int ek_remount(const char *options)
 	return 0;
 }
 
-/* The kernel's coarse clock goes on. */
-static void ek_tick(void)
+/* Wait for the next tick of the kernel's coarse clock. */
+void ek_tick(void)
 {
 	u64 now = ktime_get_coarse_real_ns();
 
@@ -513,34 +385,8 @@ static void ek_tick(void)
  * Listing
  */
 
-struct ek_name {
-	char name[24];	/* no case compares more */
-	u64 ino;
-	loff_t pos;
-	unsigned int type;
-};
-
-/**
- * struct ek_scan - what a directory lists
- * @ctx: for iterate_dir()
- * @room: how many more entries fit into the buffer of this call
- * @nr: how many @names there are
- * @max: how many fit
- * @names: what was listed until now
- * @stuck: where the reader is held up when it is given "event", as one is whose
- *	buffer causes a page fault; or NULL
- */
-struct ek_scan {
-	struct dir_context ctx;
-	unsigned int room;
-	unsigned int nr;
-	unsigned int max;
-	struct ek_name *names;
-	struct ek_gate *stuck;
-};
-
-static bool ek_actor(struct dir_context *ctx, const char *name, int len, loff_t pos,
-		     u64 ino, unsigned int type)
+bool ek_actor(struct dir_context *ctx, const char *name, int len, loff_t pos, u64 ino,
+	      unsigned int type)
 {
 	struct ek_scan *scan = container_of(ctx, struct ek_scan, ctx);
 	struct ek_name *entry = &scan->names[scan->nr];
@@ -560,7 +406,7 @@ static bool ek_actor(struct dir_context *ctx, const char *name, int len, loff_t 
 
 KUNIT_DEFINE_ACTION_WRAPPER(ek_kvfree, kvfree, const void *);
 
-static void *ek_alloc(struct kunit *test, size_t nr, size_t size)
+void *ek_alloc(struct kunit *test, size_t nr, size_t size)
 {
 	void *memory = kvcalloc(nr, size, GFP_KERNEL);
 
@@ -569,9 +415,9 @@ static void *ek_alloc(struct kunit *test, size_t nr, size_t size)
 	return memory;
 }
 
-/* Files "f0", "f1" and so on, all of which ask @callback */
-static struct eventfs_entry *ek_new_entries(struct kunit *test, unsigned int nr,
-					    eventfs_callback callback)
+/* Entries "f0", "f1" and so on, all with @callback */
+struct eventfs_entry *ek_new_entries(struct kunit *test, unsigned int nr,
+				     eventfs_callback callback)
 {
 	struct eventfs_entry *entries = ek_alloc(test, nr, sizeof(*entries));
 	char (*names)[8] = ek_alloc(test, nr, sizeof(*names));
@@ -583,7 +429,7 @@ static struct eventfs_entry *ek_new_entries(struct kunit *test, unsigned int nr,
 	return entries;
 }
 
-static struct ek_scan *ek_new_scan(struct kunit *test, unsigned int max)
+struct ek_scan *ek_new_scan(struct kunit *test, unsigned int max)
 {
 	struct ek_scan *scan = ek_alloc(test, 1, sizeof(*scan));
 
@@ -594,7 +440,7 @@ static struct ek_scan *ek_new_scan(struct kunit *test, unsigned int max)
 }
 
 /* List up to @room entries. Return: their number, or an error. */
-static int ek_list_some(struct file *file, struct ek_scan *scan, unsigned int room)
+int ek_list_some(struct file *file, struct ek_scan *scan, unsigned int room)
 {
 	unsigned int before = scan->nr;
 	int error;
@@ -604,7 +450,7 @@ static int ek_list_some(struct file *file, struct ek_scan *scan, unsigned int ro
 	return error ?: scan->nr - before;
 }
 
-static int ek_list_rest(struct file *file, struct ek_scan *scan, unsigned int room)
+int ek_list_rest(struct file *file, struct ek_scan *scan, unsigned int room)
 {
 	int ret;
 
@@ -615,8 +461,8 @@ static int ek_list_rest(struct file *file, struct ek_scan *scan, unsigned int ro
 }
 
 /* List a whole directory, @room entries at a time. */
-static struct ek_scan *ek_list(struct kunit *test, const char *name, unsigned int max,
-			       unsigned int room)
+struct ek_scan *ek_list(struct kunit *test, const char *name, unsigned int max,
+			unsigned int room)
 {
 	struct ek_scan *scan = ek_new_scan(test, max);
 	struct file *file = ek_open(test, name);
@@ -627,7 +473,7 @@ static struct ek_scan *ek_list(struct kunit *test, const char *name, unsigned in
 	return scan;
 }
 
-static unsigned int ek_listed(const struct ek_scan *scan, const char *name)
+unsigned int ek_listed(const struct ek_scan *scan, const char *name)
 {
 	unsigned int count = 0;
 
@@ -636,8 +482,8 @@ static unsigned int ek_listed(const struct ek_scan *scan, const char *name)
 	return count;
 }
 
-/* The place of @name in @scan, where it has to be */
-static unsigned int ek_index(struct kunit *test, const struct ek_scan *scan, const char *name)
+/* The index of @name in @scan, which must contain it */
+unsigned int ek_index(struct kunit *test, const struct ek_scan *scan, const char *name)
 {
 	for (unsigned int i = 0; i < scan->nr; i++) {
 		if (!strcmp(scan->names[i].name, name))
@@ -648,22 +494,8 @@ static unsigned int ek_index(struct kunit *test, const struct ek_scan *scan, con
 }
 
 /*
- * Doing two things at once
+ * Concurrent work
  */
-
-struct ek_work {
-	struct work_struct work;
-	void (*fn)(struct ek_work *work);
-	struct kunit *test;
-	struct ek_dir *dir;	/* what it is about */
-	const char *name;
-	struct path path;	/* what it found */
-	struct ek_scan *scan;	/* what it lists into */
-	int error;
-	unsigned int count;
-	bool stop;
-	struct completion done;
-};
 
 static void ek_run(struct work_struct *work)
 {
@@ -686,8 +518,8 @@ static struct ek_work *ek_new_work(struct kunit *test, void (*fn)(struct ek_work
 	return work;
 }
 
-static struct ek_work *ek_start(struct kunit *test, void (*fn)(struct ek_work *work),
-				struct ek_dir *dir, const char *name)
+struct ek_work *ek_start(struct kunit *test, void (*fn)(struct ek_work *work),
+			 struct ek_dir *dir, const char *name)
 {
 	struct ek_work *work = ek_new_work(test, fn);
 
@@ -707,13 +539,13 @@ static struct ek_work *ek_start_scan(struct kunit *test, void (*fn)(struct ek_wo
 	return work;
 }
 
-static int ek_join(struct ek_work *work)
+int ek_join(struct ek_work *work)
 {
 	flush_work(&work->work);
 	return work->error;
 }
 
-/* End works that run until they are told to; none may have failed. */
+/* Stop works that run until they are told to stop. None may have failed. */
 static void ek_stop(struct kunit *test, struct ek_work * const works[], unsigned int nr)
 {
 	for (unsigned int i = 0; i < nr; i++)
@@ -722,23 +554,23 @@ static void ek_stop(struct kunit *test, struct ek_work * const works[], unsigned
 		KUNIT_EXPECT_EQ(test, ek_join(works[i]), 0);
 }
 
-static void ek_do_lookup(struct ek_work *work)
+void ek_do_lookup(struct ek_work *work)
 {
 	work->error = ek_lookup(work->test, work->name, 0, &work->path);
 }
 
-static void ek_do_remove(struct ek_work *work)
+void ek_do_remove(struct ek_work *work)
 {
 	ek_remove(work->dir);
 }
 
-static void ek_wait_entered(struct kunit *test, struct ek_gate *gate)
+void ek_wait_entered(struct kunit *test, struct ek_gate *gate)
 {
 	KUNIT_ASSERT_NE(test, wait_for_completion_timeout(&gate->entered, EK_LONG), 0);
 }
 
-/* Have somebody look up the file of @gate and wait in its callback. */
-static struct ek_work *ek_enter_gate(struct kunit *test, struct ek_gate *gate, const char *name)
+/* Start a lookup of the file of @gate, which waits in the callback. */
+struct ek_work *ek_enter_gate(struct kunit *test, struct ek_gate *gate, const char *name)
 {
 	struct ek_work *work;
 
@@ -749,7 +581,7 @@ static struct ek_work *ek_enter_gate(struct kunit *test, struct ek_gate *gate, c
 }
 
 /* Wait until the removal of a directory has begun. */
-static void ek_wait_dead(struct kunit *test, const struct path *path)
+void ek_wait_dead(struct kunit *test, const struct path *path)
 {
 	unsigned long end = jiffies + EK_LONG;
 
@@ -762,7 +594,7 @@ static void ek_wait_dead(struct kunit *test, const struct path *path)
  * Fixture
  */
 
-static int ek_init(struct kunit *test)
+int ek_init(struct kunit *test)
 {
 	struct ek_fixture *fixture = kunit_kzalloc(test, sizeof(*fixture), GFP_KERNEL);
 	struct ek_dir *events;
@@ -782,7 +614,7 @@ static int ek_init(struct kunit *test)
 	return 0;
 }
 
-static void ek_exit(struct kunit *test)
+void ek_exit(struct kunit *test)
 {
 	struct ek_fixture *fixture = test->priv;
 	struct ek_dir *dir;
@@ -790,7 +622,7 @@ static void ek_exit(struct kunit *test)
 	if (!fixture)
 		return;
 
-	/* Only a case that was aborted leaves anybody waiting. */
+	/* Tasks are still waiting only if the case was aborted. */
 	list_for_each_entry(dir, &fixture->dirs, list) {
 		ek_open_gate(&dir->gate);
 		ek_open_gate(&dir->other_gate);
@@ -800,7 +632,7 @@ static void ek_exit(struct kunit *test)
 	if (fixture->events)
 		eventfs_remove_events_dir(fixture->events->node);
 	tracefs_remove(fixture->top);
-	/* Nodes are freed after a grace period: in this case, not in the next. */
+	/* Nodes are freed after a grace period. Wait for it before the next case. */
 	rcu_barrier();
 
 	list_for_each_entry(dir, &fixture->dirs, list) {
@@ -817,7 +649,7 @@ static void ek_exit(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, READ_ONCE(tracefs_mount_count), fixture->pins);
 }
 
-static int ek_suite_init(struct kunit_suite *suite)
+int ek_suite_init(struct kunit_suite *suite)
 {
 	struct file_system_type *type = get_fs_type("tracefs");
 
@@ -836,7 +668,7 @@ static int ek_suite_init(struct kunit_suite *suite)
 	return 0;
 }
 
-static void ek_suite_exit(struct kunit_suite *suite)
+void ek_suite_exit(struct kunit_suite *suite)
 {
 	if (!ek_wq)
 		return;
@@ -844,8 +676,8 @@ static void ek_suite_exit(struct kunit_suite *suite)
 	kern_unmount(ek_mnt);
 }
 
-/* What most cases start with: a system with one event in it */
-static struct ek_dir *ek_create_event(struct kunit *test, struct ek_dir **sys)
+/* Most cases start with a system that has one event. */
+struct ek_dir *ek_create_event(struct kunit *test, struct ek_dir **sys)
 {
 	struct ek_fixture *fixture = test->priv;
 
@@ -867,7 +699,7 @@ static void absent_name_is_not_found(struct kunit *test)
 	EK_EXPECT_ABSENT(test, "events/none/format");
 	EK_EXPECT_ABSENT(test, "events/sys/none");
 	EK_EXPECT_ABSENT(test, "events/sys/event/none");
-	/* What stands elsewhere is not here. */
+	/* Names of other directories are not found here. */
 	EK_EXPECT_ABSENT(test, "events/event");
 	EK_EXPECT_ABSENT(test, "events/sys/sys");
 }
@@ -892,7 +724,7 @@ static void existing_name_is_found(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, stat.mode, S_IFDIR | 0755);
 }
 
-/* Fails without: hashing what was found; d_revalidate answering 1 under RCU. */
+/* Fails without: hashing of positive dentries; ->d_revalidate() returning 1 under RCU. */
 static void found_name_is_cached(struct kunit *test)
 {
 	struct ek_dir *sys, *event;
@@ -907,7 +739,7 @@ static void found_name_is_cached(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, atomic_read(&event->calls), 1);
 	KUNIT_EXPECT_EQ(test, atomic_read(&sys->calls), 0);
 
-	/* What comes beside it does not matter. */
+	/* A new sibling does not matter. */
 	ek_create(test, sys, "other");
 	EK_EXPECT_CACHED(test, "events/sys/event/format");
 }
@@ -923,7 +755,7 @@ static void miss_is_cached(struct kunit *test)
 	EK_EXPECT_ABSENT(test, "events/sys/none");
 	EK_EXPECT_CACHED_MISS(test, "events/sys/none");
 
-	/* Another directory's children do not matter, nor do those that go. */
+	/* It does not matter that another directory gains or loses children. */
 	ek_create(test, fixture->events, "other");
 	EK_EXPECT_CACHED_MISS(test, "events/sys/none");
 	EK_EXPECT_ABSENT(test, "events/sys/event/none");
@@ -945,13 +777,13 @@ static void miss_does_not_hide_new_name(struct kunit *test)
 	EK_EXPECT_FOUND(test, "events/sys");
 	EK_EXPECT_CACHED(test, "events/sys");
 
-	/* The first child of all is as any other. */
+	/* The first child of a directory is like any other. */
 	EK_EXPECT_ABSENT(test, "events/sys/event");
 	ek_create(test, sys, "event");
 	EK_EXPECT_FOUND(test, "events/sys/event");
 }
 
-/* Fails without: the search in eventfs_revalidate_name(), or keeping what it found. */
+/* Fails without: the search in eventfs_revalidate_name(). */
 static void miss_outlives_other_changes(struct kunit *test)
 {
 	struct ek_dir *sys, *child;
@@ -974,12 +806,13 @@ static void miss_outlives_other_changes(struct kunit *test)
 }
 
 /*
- * Generations come round after 2^32 changes: of which one a miss is, before or after
- * that of its directory, says nothing. Fails with: a comparison by order.
+ * Generations wrap after 2^32 changes. So it means nothing whether a miss has a lower or
+ * a higher one than its directory. Fails without: the store to d_time in
+ * eventfs_revalidate_name(). Fails with: a comparison by order.
  */
 static void miss_of_any_other_generation_is_searched_again(struct kunit *test)
 {
-	/* That of the directory is 1. */
+	/* The directory's generation is 1. */
 	static const u32 others[] = { 0, 2, S32_MAX, 1U << 31, U32_MAX };
 	struct qstr name = QSTR_INIT("none", 4);
 	struct dentry *dentry;
@@ -1001,7 +834,7 @@ static void miss_of_any_other_generation_is_searched_again(struct kunit *test)
 	path_put(&path);
 }
 
-/* A tree keeps so many misses and no more. Fails without: EVENTFS_MAX_MISSES. */
+/* The number of misses in a tree is limited. Fails without: EVENTFS_MAX_MISSES. */
 static void misses_are_limited(struct kunit *test)
 {
 	enum { MAX = 4096 };
@@ -1019,7 +852,7 @@ static void misses_are_limited(struct kunit *test)
 	EK_EXPECT_CACHED_MISS(test, name);
 }
 
-/* Fails without: the test for the callback's result; caching that as a miss fails too. */
+/* Fails without: the test of the callback's result. Fails with: caching it as a miss. */
 static void declined_name_is_not_cached(struct kunit *test)
 {
 	struct ek_dir *sys, *event;
@@ -1057,7 +890,7 @@ static void deleted_name_is_gone(struct kunit *test)
 	EK_EXPECT_FOUND(test, "events/sys/format");
 }
 
-/* Fails without: a number for each creation; a dead node's dentry that is dropped. */
+/* Fails without: a new number for each creation; dropping the dentry of a dead node. */
 static void recreated_name_is_another(struct kunit *test)
 {
 	struct ek_dir *sys, *event;
@@ -1080,7 +913,7 @@ static void recreated_name_is_another(struct kunit *test)
 	KUNIT_EXPECT_PTR_EQ(test, file->private_data, (void *)event);
 	ek_close(file);
 
-	/* Who held the old one still has that. */
+	/* The path that was held still leads to the old directory. */
 	stat = ek_stat_path(test, &held);
 	KUNIT_EXPECT_EQ(test, stat.ino, old_dir.ino);
 	KUNIT_EXPECT_EQ(test, stat.nlink, 0);
@@ -1105,7 +938,7 @@ static void directory_keeps_its_inode(struct kunit *test)
 	KUNIT_EXPECT_PTR_EQ(test, d_inode(path.dentry), inode);
 	path_put(&path);
 
-	/* An inode alone, as a watch has it, keeps the node as well. */
+	/* A reference to the inode alone, like that of a watch, also keeps the node. */
 	ek_reclaim(test);
 	ek_remove(event);
 	KUNIT_EXPECT_TRUE(test, ek_is_unreleased(event));
@@ -1131,2348 +964,17 @@ static void cache_gives_back_what_it_took(struct kunit *test)
 }
 
 /*
- * Removal
- */
-
-/*
- * A removal after which nobody uses anything leaves nothing. Fails without:
- * d_invalidate() in eventfs_drop_cached(), or without a put of the node anywhere.
- */
-static void removal_leaves_nothing_cached(struct kunit *test)
-{
-	struct ek_dir *sys, *event;
-
-	event = ek_create_event(test, &sys);
-	EK_EXPECT_FOUND(test, "events/sys/enable");
-	EK_EXPECT_FOUND(test, "events/sys/event/enable");
-	EK_EXPECT_FOUND(test, "events/sys/event/format");
-	EK_EXPECT_ABSENT(test, "events/sys/event/none");
-	EK_EXPECT_ABSENT(test, "events/sys/none");
-
-	ek_remove(event);
-	KUNIT_EXPECT_TRUE(test, ek_is_released(event));
-	KUNIT_EXPECT_TRUE(test, ek_is_unreleased(sys));
-	KUNIT_EXPECT_EQ(test, ek_inodes(test), 3);	/* events, sys, enable */
-	ek_remove(sys);
-	KUNIT_EXPECT_TRUE(test, ek_is_released(sys));
-	KUNIT_EXPECT_EQ(test, ek_inodes(test), 1);
-}
-
-/* As the last, with all of it removed at once. Fails without: eventfs_deepest(). */
-static void removal_takes_what_is_below(struct kunit *test)
-{
-	struct ek_dir *sys, *event;
-
-	event = ek_create_event(test, &sys);
-	EK_EXPECT_FOUND(test, "events/sys/event/format");
-	EK_EXPECT_ABSENT(test, "events/sys/event/none");
-	ek_remove(sys);
-	KUNIT_EXPECT_TRUE(test, ek_is_released(event));
-	KUNIT_EXPECT_TRUE(test, ek_is_released(sys));
-	KUNIT_EXPECT_EQ(test, ek_inodes(test), 1);
-	EK_EXPECT_ABSENT(test, "events/sys/event");
-}
-
-/*
- * As with a working directory. Fails without: the reference in d_fsdata;
- * d_invalidate(), so that the dentry waits on the LRU after its last put.
- */
-static void removed_while_a_path_is_held(struct kunit *test)
-{
-	struct ek_dir *sys, *event;
-	struct path held, path;
-
-	event = ek_create_event(test, &sys);
-	ek_hold(test, "events/sys/event", &held);
-	EK_EXPECT_FOUND(test, "events/sys/event/enable");
-	ek_remove(event);
-
-	KUNIT_EXPECT_TRUE(test, ek_is_unreleased(event));
-	KUNIT_EXPECT_TRUE(test, d_unlinked(held.dentry));
-	/* So that no lookup keeps the walk over its dentries busy */
-	KUNIT_EXPECT_TRUE(test, IS_DEADDIR(d_inode(held.dentry)));
-	KUNIT_EXPECT_EQ(test, ek_stat_path(test, &held).nlink, 0);
-	KUNIT_EXPECT_EQ(test, vfs_path_lookup(held.dentry, ek_mnt, "format", 0, &path), -ENOENT);
-	KUNIT_EXPECT_EQ(test, vfs_path_lookup(held.dentry, ek_mnt, "none", 0, &path), -ENOENT);
-	/* Nor does a lookup in a dead directory leave anything there. */
-	KUNIT_EXPECT_EQ(test, vfs_path_lookup(held.dentry, ek_mnt, "none", LOOKUP_CACHED, &path),
-			-EAGAIN);
-	KUNIT_EXPECT_EQ(test, ek_set_path(&held, &(struct iattr) {
-		.ia_valid = ATTR_MODE, .ia_mode = 0700 }), 0);
-	KUNIT_EXPECT_EQ(test, ek_stat_path(test, &held).mode, S_IFDIR | 0700);
-
-	path_put(&held);
-	KUNIT_EXPECT_TRUE(test, ek_is_released(event));
-	KUNIT_EXPECT_EQ(test, ek_inodes(test), 2);
-}
-
-/* Fails without: eventfs_delete_miss(): the miss goes to the LRU when it is let go. */
-static void removed_while_a_miss_is_in_use(struct kunit *test)
-{
-	struct qstr name = QSTR_INIT("none", 4);
-	struct ek_dir *sys, *event;
-	struct dentry *dentry;
-	struct path path;
-
-	event = ek_create_event(test, &sys);
-	ek_hold(test, "events/sys/event", &path);
-	EK_EXPECT_ABSENT(test, "events/sys/event/none");
-	name.hash = full_name_hash(path.dentry, name.name, name.len);
-	dentry = d_lookup(path.dentry, &name);
-	KUNIT_ASSERT_NOT_NULL(test, dentry);
-	path_put(&path);
-	ek_remove(event);
-	KUNIT_EXPECT_TRUE(test, ek_is_unreleased(event));
-	dput(dentry);
-	KUNIT_EXPECT_TRUE(test, ek_is_released(event));
-	KUNIT_EXPECT_EQ(test, ek_inodes(test), 2);
-}
-
-/* Fails without: eventfs_drop_alias() of files: the file goes to the LRU when it is closed. */
-static void removed_while_a_file_is_open(struct kunit *test)
-{
-	struct ek_dir *sys, *event;
-	struct file *file, *other;
-
-	event = ek_create_event(test, &sys);
-	file = ek_open(test, "events/sys/event/format");
-	other = ek_open(test, "events/sys/event/enable");
-	ek_remove(event);
-
-	KUNIT_EXPECT_TRUE(test, ek_is_unreleased(event));
-	KUNIT_EXPECT_TRUE(test, d_unlinked(file->f_path.dentry));
-	ek_close(other);
-	KUNIT_EXPECT_TRUE(test, ek_is_unreleased(event));
-	ek_close(file);
-	KUNIT_EXPECT_TRUE(test, ek_is_released(event));
-	KUNIT_EXPECT_EQ(test, ek_inodes(test), 2);
-}
-
-/* Fails without: the test for a dead node in eventfs_iterate(). */
-static void removed_while_a_directory_is_open(struct kunit *test)
-{
-	struct ek_dir *sys, *event;
-	struct ek_scan *scan = ek_new_scan(test, 16);
-	struct file *fresh, *begun, *at_end;
-
-	event = ek_create_event(test, &sys);
-	fresh = ek_open(test, "events/sys");
-	begun = ek_open(test, "events/sys");
-	at_end = ek_open(test, "events/sys");
-	KUNIT_EXPECT_EQ(test, ek_list_some(begun, scan, 3), 3);
-	KUNIT_EXPECT_EQ(test, ek_list_rest(at_end, scan, 16), 0);
-	ek_remove(sys);
-
-	KUNIT_EXPECT_EQ(test, ek_list_some(fresh, scan, 1), -ENOENT);
-	KUNIT_EXPECT_EQ(test, ek_list_some(begun, scan, 1), -ENOENT);
-	KUNIT_EXPECT_EQ(test, ek_list_some(at_end, scan, 1), -ENOENT);
-	KUNIT_EXPECT_TRUE(test, ek_is_released(event));
-	ek_close(fresh);
-	ek_close(begun);
-	KUNIT_EXPECT_TRUE(test, ek_is_unreleased(sys));
-	ek_close(at_end);
-	KUNIT_EXPECT_TRUE(test, ek_is_released(sys));
-	KUNIT_EXPECT_EQ(test, ek_inodes(test), 1);
-}
-
-/*
- * The lookup is held up between its callback and its splice, the removal has to
- * wait for it, and find what it hashed. Meanwhile the names are still cached,
- * and not believed. Fails without: eventfs_get_active() or wait_var_event(), the
- * test for a dead node in eventfs_revalidate_dir().
- */
-static void removal_waits_for_lookup(struct kunit *test)
-{
-	struct ek_work *lookup, *remove;
-	struct ek_dir *sys, *event;
-	struct path held, path;
-
-	event = ek_create_event(test, &sys);
-	EK_EXPECT_FOUND(test, "events/sys/event/enable");
-	ek_hold(test, "events/sys/event", &held);
-	lookup = ek_enter_gate(test, &event->gate, "events/sys/event/gate");
-	remove = ek_start(test, ek_do_remove, event, NULL);
-	ek_wait_dead(test, &held);
-	KUNIT_EXPECT_EQ(test, wait_for_completion_timeout(&remove->done, EK_MOMENT), 0);
-	KUNIT_EXPECT_TRUE(test, ek_is_unreleased(event));
-	KUNIT_EXPECT_EQ(test, vfs_path_lookup(held.dentry, ek_mnt, "enable", LOOKUP_CACHED, &path),
-			-EAGAIN);
-	EK_EXPECT_UNCACHED(test, "events/sys/event");
-	EK_EXPECT_ABSENT(test, "events/sys/event");
-
-	ek_open_gate(&event->gate);
-	ek_join(remove);
-	path_put(&held);
-	/* It was in time, and got a file, which is all that is left. */
-	KUNIT_ASSERT_EQ(test, ek_join(lookup), 0);
-	KUNIT_EXPECT_TRUE(test, d_unlinked(lookup->path.dentry));
-	KUNIT_EXPECT_TRUE(test, ek_is_unreleased(event));
-	path_put(&lookup->path);
-	KUNIT_EXPECT_TRUE(test, ek_is_released(event));
-	KUNIT_EXPECT_EQ(test, ek_inodes(test), 2);
-}
-
-static unsigned int ek_nr_done(struct ek_work * const works[], unsigned int nr)
-{
-	unsigned int done = 0;
-
-	for (unsigned int i = 0; i < nr; i++)
-		done += completion_done(&works[i]->done);
-	return done;
-}
-
-/*
- * Activity is counted. Fails with: a removal that goes on when somebody leaves who
- * is not the last.
- */
-static void removal_waits_for_all(struct kunit *test)
-{
-	enum { NR = 32 };
-	struct eventfs_entry *entries = ek_new_entries(test, NR, ek_callback_gate);
-	char (*names)[24] = ek_alloc(test, NR, sizeof(*names));
-	struct ek_fixture *fixture = test->priv;
-	struct ek_dir *many = ek_new_dir(test);
-	unsigned long end = jiffies + EK_LONG;
-	struct ek_work *lookups[NR], *remove;
-	struct path held;
-
-	/* Those of ek_entries, which ek_exit() expects */
-	entries[0].release = ek_release_format;
-	entries[1].release = ek_release_gate;
-	KUNIT_ASSERT_EQ(test, ek_adopt(many, eventfs_create_dir("many", fixture->events->node,
-								entries, NR, many)), 0);
-	ek_hold(test, "events/many", &held);
-	WRITE_ONCE(many->gate.shut, true);
-	for (int i = 0; i < NR; i++) {
-		snprintf(names[i], sizeof(names[i]), "events/many/f%d", i);
-		lookups[i] = ek_start(test, ek_do_lookup, NULL, names[i]);
-	}
-	for (int i = 0; i < NR; i++)
-		ek_wait_entered(test, &many->gate);
-	remove = ek_start(test, ek_do_remove, many, NULL);
-	ek_wait_dead(test, &held);
-
-	/* All but one go. */
-	for (int i = 0; i < NR - 1; i++)
-		complete(&many->gate.open);
-	while (ek_nr_done(lookups, NR) < NR - 1 && time_before(jiffies, end))
-		cond_resched();
-	KUNIT_EXPECT_EQ(test, ek_nr_done(lookups, NR), NR - 1);
-	KUNIT_EXPECT_EQ(test, wait_for_completion_timeout(&remove->done, EK_MOMENT), 0);
-
-	ek_open_gate(&many->gate);
-	ek_join(remove);
-	path_put(&held);
-	for (int i = 0; i < NR; i++) {
-		KUNIT_EXPECT_EQ(test, ek_join(lookups[i]), 0);
-		if (!lookups[i]->error)
-			path_put(&lookups[i]->path);
-	}
-	KUNIT_EXPECT_TRUE(test, ek_is_released(many));
-}
-
-/* Fails without: eventfs_drain() for what is below the directory that is removed. */
-static void removal_waits_for_lookup_below(struct kunit *test)
-{
-	struct ek_work *lookup, *remove;
-	struct ek_dir *sys, *event;
-	struct path held;
-
-	event = ek_create_event(test, &sys);
-	ek_hold(test, "events/sys/event", &held);
-	lookup = ek_enter_gate(test, &event->gate, "events/sys/event/gate");
-	remove = ek_start(test, ek_do_remove, sys, NULL);
-	ek_wait_dead(test, &held);
-	KUNIT_EXPECT_EQ(test, wait_for_completion_timeout(&remove->done, EK_MOMENT), 0);
-
-	ek_open_gate(&event->gate);
-	ek_join(remove);
-	path_put(&held);
-	KUNIT_ASSERT_EQ(test, ek_join(lookup), 0);
-	path_put(&lookup->path);
-	KUNIT_EXPECT_TRUE(test, ek_is_released(event));
-	KUNIT_EXPECT_TRUE(test, ek_is_released(sys));
-	KUNIT_EXPECT_EQ(test, ek_inodes(test), 1);
-}
-
-/* List a directory in one go, but for the reader of @dir being stuck. */
-static void ek_do_list(struct ek_work *work)
-{
-	struct ek_name names[16];
-	struct ek_scan scan = {
-		.ctx.actor	= ek_actor,
-		.max		= ARRAY_SIZE(names),
-		.names		= names,
-		.stuck		= work->dir ? &work->dir->gate : NULL,
-	};
-	struct file *file;
-
-	work->error = ek_lookup(work->test, work->name, 0, &work->path);
-	if (work->error)
-		return;
-	file = dentry_open(&work->path, O_RDONLY, current_cred());
-	path_put(&work->path);
-	if (IS_ERR(file)) {
-		work->error = PTR_ERR(file);
-		return;
-	}
-	work->error = ek_list_rest(file, &scan, scan.max);
-	ek_close(file);
-}
-
-/* Fails without: the activity around the callback in eventfs_emit_files(). */
-static void removal_waits_for_listing(struct kunit *test)
-{
-	struct ek_work *list, *remove;
-	struct ek_dir *sys, *event;
-	struct path held;
-
-	event = ek_create_event(test, &sys);
-	ek_hold(test, "events/sys/event", &held);
-	WRITE_ONCE(event->gate.shut, true);
-	list = ek_start(test, ek_do_list, NULL, "events/sys/event");
-	ek_wait_entered(test, &event->gate);
-	remove = ek_start(test, ek_do_remove, event, NULL);
-	ek_wait_dead(test, &held);
-	KUNIT_EXPECT_EQ(test, wait_for_completion_timeout(&remove->done, EK_MOMENT), 0);
-
-	ek_open_gate(&event->gate);
-	ek_join(remove);
-	/* It ends cleanly after the last file, or finds its directory gone. */
-	if (ek_join(list))
-		KUNIT_EXPECT_EQ(test, list->error, -ENOENT);
-	path_put(&held);
-	KUNIT_EXPECT_TRUE(test, ek_is_released(event));
-}
-
-/*
- * A lookup of the dying name has unhashed the directory, and after that a file
- * came into the cache below it, unused: d_invalidate() passes over that. Another
- * lookup keeps the removal waiting so long. Fails without:
- * shrink_dcache_parent() in eventfs_drop_cached().
- */
-static void removal_drops_what_is_below_a_stale_name(struct kunit *test)
-{
-	struct ek_work *lookup, *other, *remove;
-	struct ek_dir *sys, *event;
-	struct path held;
-
-	event = ek_create_event(test, &sys);
-	ek_hold(test, "events/sys/event", &held);
-	lookup = ek_enter_gate(test, &event->gate, "events/sys/event/gate");
-	other = ek_enter_gate(test, &event->other_gate, "events/sys/event/maybe");
-	remove = ek_start(test, ek_do_remove, event, NULL);
-	ek_wait_dead(test, &held);
-	EK_EXPECT_ABSENT(test, "events/sys/event");
-
-	ek_open_gate(&event->gate);
-	KUNIT_ASSERT_EQ(test, ek_join(lookup), 0);
-	path_put(&lookup->path);
-	ek_open_gate(&event->other_gate);
-	ek_join(remove);
-	KUNIT_ASSERT_EQ(test, ek_join(other), 0);
-	path_put(&other->path);
-	path_put(&held);
-	KUNIT_EXPECT_TRUE(test, ek_is_released(event));
-	KUNIT_EXPECT_EQ(test, ek_inodes(test), 2);
-}
-
-/*
- * What is let go between two steps of a removal goes too, whether its own step
- * was done (an event in the system) or not (the system). The gate of the system
- * holds the removal up in between. Fails without: eventfs_drop_alias() of files for
- * the first, of the directory for the second.
- */
-static void what_is_let_go_during_removal_goes(struct kunit *test)
-{
-	struct path held, event_file, sys_file, sys_late;
-	struct ek_work *lookup, *remove;
-	struct ek_dir *sys, *event;
-
-	event = ek_create_event(test, &sys);
-	ek_hold(test, "events/sys", &held);
-	ek_hold(test, "events/sys/event/format", &event_file);
-	ek_hold(test, "events/sys/format", &sys_file);
-	ek_hold(test, "events/sys/enable", &sys_late);
-	lookup = ek_enter_gate(test, &sys->gate, "events/sys/gate");
-	remove = ek_start(test, ek_do_remove, sys, NULL);
-	ek_wait_dead(test, &held);
-
-	KUNIT_EXPECT_TRUE(test, ek_is_unreleased(event));
-	path_put(&event_file);
-	KUNIT_EXPECT_TRUE(test, ek_is_released(event));
-	path_put(&sys_file);
-	path_put(&held);
-	KUNIT_EXPECT_TRUE(test, ek_is_unreleased(sys));
-
-	ek_open_gate(&sys->gate);
-	ek_join(remove);
-	KUNIT_ASSERT_EQ(test, ek_join(lookup), 0);
-	path_put(&lookup->path);
-	KUNIT_EXPECT_TRUE(test, ek_is_unreleased(sys));
-	path_put(&sys_late);
-	KUNIT_EXPECT_TRUE(test, ek_is_released(sys));
-	KUNIT_EXPECT_EQ(test, ek_inodes(test), 1);
-}
-
-static void ek_do_create(struct ek_work *work)
-{
-	struct eventfs_inode *node = eventfs_create_dir(work->name, work->dir->node, NULL, 0, NULL);
-
-	work->error = PTR_ERR_OR_ZERO(node);
-}
-
-static void ek_expect_soon(struct kunit *test, struct ek_work *work, const char *what)
-{
-	KUNIT_EXPECT_NE_MSG(test, wait_for_completion_timeout(&work->done, EK_LONG), 0,
-			    "%s", what);
-}
-
-/* Fails with: the tree's lock, or a directory's, held around a callback. */
-static void stuck_callback_delays_nothing_else(struct kunit *test)
-{
-	struct ek_work *lookup, *create, *remove;
-	struct ek_dir *sys, *event;
-
-	event = ek_create_event(test, &sys);
-	lookup = ek_enter_gate(test, &sys->gate, "events/sys/gate");
-	create = ek_start(test, ek_do_create, sys, "other");
-	ek_expect_soon(test, create, "create");
-	remove = ek_start(test, ek_do_remove, event, NULL);
-	ek_expect_soon(test, remove, "remove");
-
-	ek_open_gate(&sys->gate);
-	KUNIT_EXPECT_EQ(test, ek_join(create), 0);
-	ek_join(remove);
-	KUNIT_ASSERT_EQ(test, ek_join(lookup), 0);
-	path_put(&lookup->path);
-	EK_EXPECT_FOUND(test, "events/sys/other");
-	EK_EXPECT_ABSENT(test, "events/sys/event");
-}
-
-/*
- * The reader has got no further than the event that is removed, of which it
- * holds the node. Fails with: activity, the tree's lock or i_rwsem in the way.
- */
-static void stuck_reader_delays_nothing(struct kunit *test)
-{
-	struct ek_work *list, *create, *remove;
-	struct ek_dir *sys, *event;
-
-	event = ek_create_event(test, &sys);
-	list = ek_start(test, ek_do_list, sys, "events/sys");
-	ek_wait_entered(test, &sys->gate);
-	create = ek_start(test, ek_do_create, sys, "other");
-	ek_expect_soon(test, create, "create");
-	remove = ek_start(test, ek_do_remove, event, NULL);
-	ek_expect_soon(test, remove, "remove");
-	KUNIT_EXPECT_TRUE(test, ek_is_unreleased(event));
-
-	ek_open_gate(&sys->gate);
-	KUNIT_EXPECT_EQ(test, ek_join(create), 0);
-	ek_join(remove);
-	KUNIT_EXPECT_EQ(test, ek_join(list), 0);
-	KUNIT_EXPECT_TRUE(test, ek_is_released(event));
-}
-
-/* Fails without: the test for a dead parent in eventfs_publish(). */
-static void dying_parent_takes_no_child(struct kunit *test)
-{
-	struct ek_work *lookup, *remove, *create;
-	struct ek_dir *sys, *event;
-	struct path held;
-
-	event = ek_create_event(test, &sys);
-	ek_hold(test, "events/sys", &held);
-	lookup = ek_enter_gate(test, &sys->gate, "events/sys/gate");
-	remove = ek_start(test, ek_do_remove, sys, NULL);
-	ek_wait_dead(test, &held);
-	create = ek_start(test, ek_do_create, sys, "child");
-	KUNIT_EXPECT_TRUE(test, ek_is_released(event));
-
-	ek_open_gate(&sys->gate);
-	ek_join(remove);
-	KUNIT_EXPECT_EQ(test, ek_join(create), -ENODEV);
-	/* @held keeps the node, so one can ask once more. */
-	KUNIT_EXPECT_PTR_EQ(test, eventfs_create_dir("child", sys->node, NULL, 0, NULL),
-			    ERR_PTR(-ENODEV));
-	KUNIT_ASSERT_EQ(test, ek_join(lookup), 0);
-	path_put(&lookup->path);
-	path_put(&held);
-	KUNIT_EXPECT_TRUE(test, ek_is_released(sys));
-}
-
-/* Fails without: the tests for NULL in both. */
-static void removing_null_does_nothing(struct kunit *test)
-{
-	eventfs_remove_dir(NULL);
-	eventfs_remove_events_dir(NULL);
-	EK_EXPECT_FOUND(test, "events");
-}
-
-/* Fails without: eventfs_root() in eventfs_remove_events_dir(). */
-static void tree_is_removed_through_any_node(struct kunit *test)
-{
-	struct ek_fixture *fixture = test->priv;
-	struct ek_dir *events = fixture->events;
-	struct ek_dir *sys, *event;
-	struct path held;
-
-	event = ek_create_event(test, &sys);
-	KUNIT_EXPECT_EQ(test, ek_stat(test, ".").nlink, 3);
-	EK_EXPECT_FOUND(test, "events/sys/event/format");
-	ek_hold(test, "events", &held);
-	ek_remove_events(test, event);
-
-	KUNIT_EXPECT_TRUE(test, ek_is_released(event));
-	KUNIT_EXPECT_TRUE(test, ek_is_released(sys));
-	KUNIT_EXPECT_TRUE(test, ek_is_unreleased(events));
-	EK_EXPECT_ABSENT(test, "events");
-	KUNIT_EXPECT_EQ(test, ek_stat(test, ".").nlink, 2);
-	path_put(&held);
-	KUNIT_EXPECT_TRUE(test, ek_is_released(events));
-	KUNIT_EXPECT_EQ(test, ek_inodes(test), 0);
-
-	/* And the name can be used again. */
-	events = ek_new_dir(test);
-	KUNIT_ASSERT_EQ(test, ek_try_create_events(events, fixture->top), 0);
-	fixture->events = events;
-	EK_EXPECT_FOUND(test, "events/format");
-	EK_EXPECT_ABSENT(test, "events/sys");
-}
-
-/* Fails without: either eventfs_drop_alias() in eventfs_drop_cached(). */
-static void tree_with_a_thousand_children_is_removed(struct kunit *test)
-{
-	enum { NR = 1000, STEP = 100 };
-	struct ek_fixture *fixture = test->priv;
-	struct ek_dir *sys = ek_create(test, fixture->events, "sys");
-	struct ek_dir **dirs = ek_alloc(test, NR, sizeof(*dirs));
-	struct path held[NR / STEP];
-	unsigned int released = 0;
-	char name[48];
-
-	for (int i = 0; i < NR; i++) {
-		snprintf(name, sizeof(name), "events/sys/child%d/format", i);
-		dirs[i] = ek_new_dir(test);
-		name[strlen(name) - strlen("/format")] = '\0';
-		KUNIT_ASSERT_EQ(test, ek_try_create(dirs[i], sys, strrchr(name, '/') + 1), 0);
-		if (i % 3 && i % STEP)
-			continue;
-		strcat(name, "/format");
-		if (i % STEP)
-			EK_EXPECT_FOUND(test, name);
-		else
-			ek_hold(test, name, &held[i / STEP]);
-	}
-
-	ek_remove_events(test, sys);
-	for (int i = 0; i < NR; i++)
-		released += ek_is_released(dirs[i]);
-	KUNIT_EXPECT_EQ(test, released, NR - ARRAY_SIZE(held));
-	for (int i = 0; i < ARRAY_SIZE(held); i++) {
-		path_put(&held[i]);
-		KUNIT_EXPECT_TRUE(test, ek_is_released(dirs[i * STEP]));
-	}
-	KUNIT_EXPECT_TRUE(test, ek_is_released(sys));
-	KUNIT_EXPECT_EQ(test, ek_inodes(test), 0);
-}
-
-/* Fails without: the loop in eventfs_put(), for the chain of parents. */
-static void nested_directories_go_from_the_bottom_up(struct kunit *test)
-{
-	enum { DEPTH = 32 };
-	struct ek_fixture *fixture = test->priv;
-	struct ek_dir *dirs[DEPTH], *parent = fixture->events;
-	char name[sizeof("events") + 2 * DEPTH + sizeof("/format")] = "events";
-	struct path held;
-
-	for (int i = 0; i < DEPTH; i++) {
-		dirs[i] = ek_create(test, parent, "d");
-		parent = dirs[i];
-		strcat(name, "/d");
-	}
-	strcat(name, "/format");
-	EK_EXPECT_FOUND(test, name);
-	EK_EXPECT_CACHED(test, name);
-	ek_hold(test, name, &held);
-
-	ek_remove(dirs[0]);
-	for (int i = 0; i < DEPTH; i++)
-		KUNIT_EXPECT_TRUE(test, ek_is_unreleased(dirs[i]));
-	path_put(&held);
-	for (int i = 0; i < DEPTH; i++)
-		KUNIT_EXPECT_TRUE(test, ek_is_released(dirs[i]));
-	KUNIT_EXPECT_EQ(test, ek_inodes(test), 1);
-}
-
-/* As with tracing instances. Fails without: bumping a generation; a root for each tree. */
-static void two_trees_stand_side_by_side(struct kunit *test)
-{
-	struct ek_fixture *fixture = test->priv;
-	struct dentry *top = tracefs_create_dir("instance", fixture->top);
-	struct ek_dir *events = ek_new_dir(test);
-	struct ek_dir *sys, *other, *event;
-
-	KUNIT_ASSERT_NOT_NULL(test, top);
-	KUNIT_ASSERT_EQ(test, ek_try_create_events(events, top), 0);
-	event = ek_create_event(test, &sys);
-	EK_EXPECT_ABSENT(test, "instance/events/sys");
-	other = ek_create(test, events, "sys");
-	EK_EXPECT_FOUND(test, "instance/events/sys/format");
-	EK_EXPECT_ABSENT(test, "instance/events/sys/event");
-	KUNIT_EXPECT_NE(test, ek_stat(test, "instance/events/sys").ino,
-			ek_stat(test, "events/sys").ino);
-
-	EK_EXPECT_FOUND(test, "events/sys/event/format");
-	eventfs_remove_events_dir(other->node);
-	KUNIT_EXPECT_TRUE(test, ek_is_released(other));
-	KUNIT_EXPECT_TRUE(test, ek_is_released(events));
-	KUNIT_EXPECT_TRUE(test, ek_is_unreleased(event));
-	EK_EXPECT_CACHED(test, "events/sys/event/format");
-	EK_EXPECT_ABSENT(test, "instance/events");
-	tracefs_remove(top);
-	EK_EXPECT_ABSENT(test, "instance");
-}
-
-/*
- * Creation: errors change nothing
- */
-
-static void ek_expect_error(struct kunit *test, struct eventfs_inode *node, int error,
-			    const char *what)
-{
-	KUNIT_EXPECT_TRUE_MSG(test, IS_ERR(node), "%s", what);
-	KUNIT_EXPECT_EQ_MSG(test, PTR_ERR_OR_ZERO(node), error, "%s", what);
-}
-
-/* Both ways to create @name in the fixture's tree */
-static void ek_expect_bad_name(struct kunit *test, const char *name, int error)
-{
-	struct ek_fixture *fixture = test->priv;
-
-	ek_expect_error(test, eventfs_create_dir(name, fixture->events->node, NULL, 0, NULL),
-			error, name);
-	ek_expect_error(test, eventfs_create_events_dir(name, fixture->top, NULL, 0, NULL),
-			error, name);
-}
-
-/* Fails without: a test in eventfs_check_name(). */
-static void bad_name_is_refused(struct kunit *test)
-{
-	char name[NAME_MAX + 2];
-
-	ek_expect_bad_name(test, "", -EINVAL);
-	ek_expect_bad_name(test, ".", -EINVAL);
-	ek_expect_bad_name(test, "..", -EINVAL);
-	ek_expect_bad_name(test, "/", -EINVAL);
-	ek_expect_bad_name(test, "a/b", -EINVAL);
-	ek_expect_bad_name(test, "a/", -EINVAL);
-	memset(name, 'a', sizeof(name));
-	name[NAME_MAX + 1] = '\0';
-	ek_expect_bad_name(test, name, -ENAMETOOLONG);
-	/* A slash at any place of a word */
-	name[20] = '\0';
-	for (int i = 0; i < 20; i++) {
-		name[i] = '/';
-		ek_expect_bad_name(test, name, -EINVAL);
-		name[i] = 'a';
-	}
-	KUNIT_EXPECT_EQ(test, ek_list(test, "events", 16, 16)->nr, 2 + EK_NR_FILES);
-}
-
-/* Fails if one of the names is refused. */
-static void unusual_name_is_taken(struct kunit *test)
-{
-	struct ek_fixture *fixture = test->priv;
-	char name[sizeof("events/") + NAME_MAX] = "events/";
-	char *longest = name + strlen(name);
-
-	memset(longest, 'a', NAME_MAX);
-	ek_create(test, fixture->events, longest);
-	EK_EXPECT_FOUND(test, name);
-	ek_create(test, fixture->events, "...");
-	EK_EXPECT_FOUND(test, "events/...");
-	ek_create(test, fixture->events, ".a");
-	EK_EXPECT_FOUND(test, "events/.a");
-	/* The neighbours of a slash */
-	ek_create(test, fixture->events, "...00000\xaf\xaf\xaf\xaf\xaf\xaf\xaf\xaf\xaf");
-	EK_EXPECT_FOUND(test, "events/...00000\xaf\xaf\xaf\xaf\xaf\xaf\xaf\xaf\xaf");
-	KUNIT_EXPECT_EQ(test, ek_list(test, "events", 16, 16)->nr, 2 + EK_NR_FILES + 4);
-}
-
-/* Fails without: the test for the length in eventfs_lookup(). */
-static void longer_name_is_not_looked_up(struct kunit *test)
-{
-	char name[sizeof("events/") + NAME_MAX + 1] = "events/";
-
-	memset(name + strlen(name), 'a', NAME_MAX + 1);
-	EK_EXPECT_PROBE(test, name, 0, -ENAMETOOLONG);
-}
-
-/* Fails without: one of the searches in eventfs_publish(). */
-static void taken_name_is_refused(struct kunit *test)
-{
-	struct ek_fixture *fixture = test->priv;
-	struct ek_dir *sys, *event;
-
-	event = ek_create_event(test, &sys);
-	KUNIT_EXPECT_EQ(test, ek_try_create(ek_new_dir(test), sys, "event"), -EEXIST);
-	KUNIT_EXPECT_EQ(test, ek_try_create_events(ek_new_dir(test), fixture->top), -EEXIST);
-	KUNIT_EXPECT_EQ(test, ek_listed(ek_list(test, "events/sys", 16, 16), "event"), 1);
-	ek_remove(event);
-	EK_EXPECT_ABSENT(test, "events/sys/event");
-	ek_create(test, sys, "event");
-	EK_EXPECT_FOUND(test, "events/sys/event");
-}
-
-static void ek_expect_type(struct kunit *test, const char *dir, const char *name, umode_t type)
-{
-	struct ek_scan *scan = ek_list(test, dir, 16, 16);
-	char path[64];
-
-	snprintf(path, sizeof(path), "%s/%s", dir, name);
-	KUNIT_EXPECT_EQ_MSG(test, ek_stat(test, path).mode & S_IFMT, type, "%s", path);
-	KUNIT_EXPECT_EQ_MSG(test, ek_listed(scan, name), 1, "%s", path);
-	KUNIT_EXPECT_EQ_MSG(test, scan->names[ek_index(test, scan, name)].type, S_DT(type),
-			    "%s", path);
-}
-
-/*
- * A probe may have the name of a file of its system, and perf wants its directory.
- * The file is hidden while it is there, whether it was cached, in use, or does not
- * exist. Fails without: the search for a child first, that in
- * eventfs_revalidate_name(), or that of the listing.
- */
-static void child_hides_the_file_of_its_name(struct kunit *test)
-{
-	struct ek_fixture *fixture = test->priv;
-	struct ek_dir *sys, *child;
-	struct path held;
-	u64 ino;
-
-	ek_create_event(test, &sys);
-	ek_expect_type(test, "events/sys", "format", S_IFREG);
-	ek_hold(test, "events/sys/enable", &held);
-	ino = ek_stat_path(test, &held).ino;
-	for (int i = 0; i < 2; i++) {
-		child = ek_create(test, sys, "format");
-		EK_EXPECT_UNCACHED(test, "events/sys/format");
-		ek_expect_type(test, "events/sys", "format", S_IFDIR);
-		EK_EXPECT_CACHED(test, "events/sys/format");
-		EK_EXPECT_FOUND(test, "events/sys/format/enable");
-		ek_remove(child);
-		ek_expect_type(test, "events/sys", "format", S_IFREG);
-		EK_EXPECT_CACHED(test, "events/sys/format");
-		/* Another child is no reason to look for it again. */
-		ek_create(test, sys, i ? "one" : "other");
-		EK_EXPECT_CACHED(test, "events/sys/format");
-	}
-
-	child = ek_create(test, sys, "enable");
-	ek_expect_type(test, "events/sys", "enable", S_IFDIR);
-	KUNIT_EXPECT_TRUE(test, d_unlinked(held.dentry));
-	ek_remove(child);
-	KUNIT_EXPECT_EQ(test, ek_stat(test, "events/sys/enable").ino, ino);
-	path_put(&held);
-
-	sys->declines = true;
-	EK_EXPECT_ABSENT(test, "events/sys/maybe");
-	child = ek_create(test, sys, "maybe");
-	ek_expect_type(test, "events/sys", "maybe", S_IFDIR);
-	ek_remove(child);
-	EK_EXPECT_ABSENT(test, "events/sys/maybe");
-
-	child = ek_create(test, fixture->events, "enable");
-	ek_expect_type(test, "events", "enable", S_IFDIR);
-	ek_remove(child);
-	ek_expect_type(test, "events", "enable", S_IFREG);
-}
-
-/* Fails without: the tests of the parent in both. */
-static void bad_parent_is_refused(struct kunit *test)
-{
-	ek_expect_error(test, eventfs_create_dir("a", NULL, NULL, 0, NULL), -EINVAL, "NULL");
-	ek_expect_error(test, eventfs_create_dir("a", ERR_PTR(-EEXIST), NULL, 0, NULL),
-			-EINVAL, "error pointer");
-	ek_expect_error(test, eventfs_create_events_dir("a", ERR_PTR(-ENOENT), NULL, 0, NULL),
-			-EINVAL, "error pointer");
-}
-
-/* Fails without: a test in eventfs_check(). */
-static void bad_size_is_refused(struct kunit *test)
-{
-	struct ek_fixture *fixture = test->priv;
-	static const struct {
-		const struct eventfs_entry *entries;
-		int size;
-	} bad[] = {
-		{ ek_entries, -1 }, { ek_entries, 256 }, { ek_entries, INT_MAX },
-		{ ek_entries, INT_MIN }, { NULL, 1 }, { NULL, -1 },
-	};
-
-	for (int i = 0; i < ARRAY_SIZE(bad); i++) {
-		ek_expect_error(test, eventfs_create_dir("a", fixture->events->node,
-							 bad[i].entries, bad[i].size, NULL),
-				-EINVAL, "eventfs_create_dir");
-		ek_expect_error(test, eventfs_create_events_dir("a", fixture->top,
-								bad[i].entries, bad[i].size, NULL),
-				-EINVAL, "eventfs_create_events_dir");
-	}
-}
-
-/* Fails without: nr_entries, which ends the search in the array. */
-static void size_may_differ(struct kunit *test)
-{
-	struct ek_fixture *fixture = test->priv;
-	struct eventfs_inode *node = fixture->events->node;
-
-	node = eventfs_create_dir("none", node, NULL, 0, NULL);
-	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, node);
-	EK_EXPECT_ABSENT(test, "events/none/enable");
-	KUNIT_EXPECT_EQ(test, ek_list(test, "events/none", 16, 16)->nr, 2);
-	node = eventfs_create_dir("one", node, ek_entries, EK_ENABLE + 1, fixture->events);
-	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, node);
-	EK_EXPECT_FOUND(test, "events/none/one/enable");
-	EK_EXPECT_ABSENT(test, "events/none/one/format");
-	KUNIT_EXPECT_EQ(test, ek_list(test, "events/none/one", 16, 16)->nr, 3);
-}
-
-/* Fails without: as many inode numbers as there are files, and positions for them. */
-static void most_files_are_served(struct kunit *test)
-{
-	enum { NR = 255 };
-	struct eventfs_entry *entries = ek_new_entries(test, NR, ek_callback);
-	struct ek_fixture *fixture = test->priv;
-	struct ek_dir *sys = ek_create(test, fixture->events, "sys");
-	struct eventfs_inode *node;
-	struct ek_scan *scan;
-
-	node = eventfs_create_dir("many", sys->node, entries, NR, sys);
-	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, node);
-	node = eventfs_create_dir("child", node, NULL, 0, NULL);
-	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, node);
-
-	scan = ek_list(test, "events/sys/many", NR + 16, 7);
-	KUNIT_EXPECT_EQ(test, scan->nr, 2 + NR + 1);
-	for (int i = 0; i < NR; i++)
-		KUNIT_EXPECT_EQ(test, ek_listed(scan, entries[i].name), 1);
-	KUNIT_EXPECT_EQ(test, ek_stat(test, "events/sys/many/f254").ino,
-			scan->names[ek_index(test, scan, "f254")].ino);
-	/* What was created next has numbers after all of these. */
-	KUNIT_EXPECT_LT(test, ek_stat(test, "events/sys/many/f254").ino,
-			ek_stat(test, "events/sys/many/child").ino);
-	ek_remove(sys);
-}
-
-/*
- * Listing
- */
-
-/* Fails without: positions that are those of entries, whatever the buffer's size. */
-static void position_belongs_to_an_entry(struct kunit *test)
-{
-	enum { NR = 20 };
-	struct ek_dir *sys, *dirs[NR];
-	struct ek_scan *scan, *one;
-	struct file *file;
-	char name[16];
-
-	ek_create_event(test, &sys);
-	for (int i = 0; i < NR; i++) {
-		snprintf(name, sizeof(name), "child%d", i);
-		dirs[i] = ek_create(test, sys, name);
-	}
-
-	scan = ek_list(test, "events/sys", 64, 64);
-	KUNIT_EXPECT_EQ(test, scan->nr, 2 + EK_NR_FILES + 1 + NR);
-	one = ek_list(test, "events/sys", 64, 1);
-	KUNIT_ASSERT_EQ(test, one->nr, scan->nr);
-	for (int i = 0; i < scan->nr; i++) {
-		KUNIT_EXPECT_STREQ(test, one->names[i].name, scan->names[i].name);
-		KUNIT_EXPECT_EQ(test, one->names[i].pos, scan->names[i].pos);
-		KUNIT_EXPECT_LT(test, scan->names[i].pos, 1LL << 31);
-		if (i)
-			KUNIT_EXPECT_LT(test, scan->names[i - 1].pos, scan->names[i].pos);
-	}
-
-	/* Every second child goes: the others stay where they are. */
-	for (int i = 0; i < NR; i += 2)
-		ek_remove(dirs[i]);
-	file = ek_open(test, "events/sys");
-	for (int i = 0; i < scan->nr; i++) {
-		unsigned int nr;
-
-		one->nr = 0;
-		KUNIT_EXPECT_EQ(test, vfs_llseek(file, scan->names[i].pos, SEEK_SET),
-				scan->names[i].pos);
-		KUNIT_EXPECT_GE(test, ek_list_some(file, one, 1), 0);
-		if (sscanf(scan->names[i].name, "child%u", &nr) != 1 || nr % 2)
-			KUNIT_EXPECT_STREQ(test, one->names[0].name, scan->names[i].name);
-		else if (one->nr)
-			KUNIT_EXPECT_GT(test, one->names[0].pos, scan->names[i].pos);
-	}
-
-	/* At the end there is nothing, until one goes back. */
-	KUNIT_EXPECT_EQ(test, vfs_llseek(file, INT_MAX, SEEK_SET), INT_MAX);
-	KUNIT_EXPECT_EQ(test, ek_list_some(file, one, 1), 0);
-	KUNIT_EXPECT_EQ(test, vfs_llseek(file, 1LL << 31, SEEK_SET), -EINVAL);
-	KUNIT_EXPECT_EQ(test, vfs_llseek(file, 0, SEEK_SET), 0);
-	one->nr = 0;
-	KUNIT_EXPECT_EQ(test, ek_list_rest(file, one, 5), 0);
-	KUNIT_EXPECT_EQ(test, one->nr, scan->nr - NR / 2);
-	ek_close(file);
-}
-
-/* Fails without: positions that others do not move when they come and go. */
-static void what_stands_is_listed_once(struct kunit *test)
-{
-	enum { NR = 60 };
-	struct ek_scan *scan = ek_new_scan(test, 512);
-	struct ek_dir *sys, *dirs[NR];
-	struct file *file;
-	char name[16];
-	int next = 0;
-
-	ek_create_event(test, &sys);
-	for (int i = 0; i < NR; i++) {
-		snprintf(name, sizeof(name), "child%d", i);
-		dirs[i] = ek_create(test, sys, name);
-	}
-
-	/* Between any two calls, one goes and others come. A third stands. */
-	file = ek_open(test, "events/sys");
-	while (ek_list_some(file, scan, 3) > 0) {
-		if (next % 3 == 0)
-			next++;
-		if (next < NR)
-			ek_remove(dirs[next]);
-		snprintf(name, sizeof(name), "new%d", next);
-		ek_create(test, sys, name);
-		if (next % 3 == 2 && next < NR) {
-			snprintf(name, sizeof(name), "child%d", next);
-			ek_create(test, sys, name);
-		}
-		next++;
-	}
-	ek_close(file);
-
-	KUNIT_EXPECT_LT(test, scan->nr, scan->max);
-	KUNIT_EXPECT_GT(test, next, 20);
-	for (int i = 0; i < NR; i += 3) {
-		snprintf(name, sizeof(name), "child%d", i);
-		KUNIT_EXPECT_EQ_MSG(test, ek_listed(scan, name), 1, "%s", name);
-	}
-	for (int i = 0; i < EK_NR_FILES; i++)
-		KUNIT_EXPECT_EQ(test, ek_listed(scan, ek_entries[i].name), 1);
-	KUNIT_EXPECT_EQ(test, ek_listed(scan, "event"), 1);
-}
-
-/* Fails without: the slot in tracefs_ino(), ids, or the types given to dir_emit(). */
-static void inode_numbers_are_unique_and_listed(struct kunit *test)
-{
-	static const char * const names[] = { "events", "events/sys", "events/sys/event" };
-	u64 seen[ARRAY_SIZE(names) * 16];
-	struct ek_fixture *fixture = test->priv;
-	unsigned int nr = 0;
-	struct ek_dir *sys;
-
-	ek_create_event(test, &sys);
-	/* Among them those of what is not of eventfs */
-	KUNIT_ASSERT_NOT_NULL(test, tracefs_create_file("static", 0444, fixture->top, NULL, NULL));
-	seen[nr++] = ek_stat(test, "static").ino;
-	seen[nr++] = ek_stat(test, ".").ino;
-	seen[nr++] = ek_stat(test, "events").ino;
-	for (int i = 0; i < ARRAY_SIZE(names); i++) {
-		struct ek_scan *scan = ek_list(test, names[i], 16, 16);
-
-		for (int k = 0; k < scan->nr; k++) {
-			struct ek_name *entry = &scan->names[k];
-			struct kstat stat;
-			char name[64];
-
-			snprintf(name, sizeof(name), "%s/%s", names[i], entry->name);
-			stat = ek_stat(test, name);
-			KUNIT_EXPECT_EQ_MSG(test, entry->ino, stat.ino, "%s", name);
-			KUNIT_EXPECT_EQ_MSG(test, entry->type, S_DT(stat.mode), "%s", name);
-			if (!strcmp(entry->name, ".") || !strcmp(entry->name, ".."))
-				continue;
-			for (int j = 0; j < nr; j++)
-				KUNIT_EXPECT_NE_MSG(test, seen[j], stat.ino, "%s", name);
-			seen[nr++] = stat.ino;
-		}
-	}
-	KUNIT_EXPECT_EQ(test, nr, 3 + 3 * EK_NR_FILES + 2);
-}
-
-/* Create a directory when the counter of ids has come to @next. */
-static struct ek_dir *ek_create_at(struct kunit *test, struct ek_dir *parent,
-				   const char *name, int next)
-{
-	int before = atomic_xchg(&tracefs_next_id, next);
-	struct ek_dir *dir = ek_create(test, parent, name);
-
-	atomic_set(&tracefs_next_id, before);
-	return dir;
-}
-
-/* Fails without: inodes that are found by node and slot, and not by number. */
-static void same_number_is_another_inode(struct kunit *test)
-{
-	static const char * const names[] = { "events/sys/one", "events/sys/one/format",
-					      "events/sys/two", "events/sys/two/format" };
-	struct ek_fixture *fixture = test->priv;
-	struct ek_dir *sys = ek_create(test, fixture->events, "sys");
-	int next = atomic_read(&tracefs_next_id);
-	struct path paths[ARRAY_SIZE(names)];
-	struct ek_dir *dirs[2];
-	struct file *file;
-
-	/* As if there had been 2^32 of them between these two */
-	dirs[0] = ek_create(test, sys, "one");
-	dirs[1] = ek_create_at(test, sys, "two", next);
-
-	for (int i = 0; i < ARRAY_SIZE(names); i++)
-		ek_hold(test, names[i], &paths[i]);
-	for (int i = 0; i < 2; i++) {
-		KUNIT_EXPECT_EQ(test, ek_stat_path(test, &paths[i]).ino,
-				ek_stat_path(test, &paths[i + 2]).ino);
-		KUNIT_EXPECT_PTR_NE(test, d_inode(paths[i].dentry), d_inode(paths[i + 2].dentry));
-		file = ek_open(test, names[2 * i + 1]);
-		KUNIT_EXPECT_PTR_EQ(test, file->private_data, (void *)dirs[i]);
-		ek_close(file);
-	}
-	for (int i = 0; i < ARRAY_SIZE(names); i++)
-		path_put(&paths[i]);
-}
-
-/* Fails without: numbers of more than 32 bits; an id that is never 0. */
-static void numbers_go_on(struct kunit *test)
-{
-	struct ek_fixture *fixture = test->priv;
-	struct ek_dir *sys = ek_create(test, fixture->events, "sys");
-	struct ek_scan *scan;
-	u64 ino;
-
-	ek_create_at(test, sys, "last", U32_MAX);
-	ek_create_at(test, sys, "first", 0);
-	scan = ek_list(test, "events/sys", 16, 16);
-	ino = ek_stat(test, "events/sys/last").ino;
-	KUNIT_EXPECT_EQ(test, scan->names[ek_index(test, scan, "last")].ino, ino);
-	KUNIT_EXPECT_EQ(test, ino,
-			(typeof_member(struct inode, i_ino))U32_MAX * TRACEFS_BLOCK_SIZE);
-	KUNIT_EXPECT_GE(test, ek_stat(test, "events/sys/first").ino, TRACEFS_BLOCK_SIZE);
-}
-
-struct ek_hash {
-	u32 hash;
-	u32 number;
-};
-
-static int ek_compare_hash(const void *a, const void *b)
-{
-	const struct ek_hash *x = a, *y = b;
-
-	return x->hash < y->hash ? -1 : x->hash > y->hash;
-}
-
-/* What @odd is to be multiplied with to get 1. Each step doubles the right bits. */
-static u64 ek_inverse(u64 odd)
-{
-	u64 inverse = odd;
-
-	for (int bits = 3; bits < 64; bits *= 2)
-		inverse *= 2 - odd * inverse;
-	return inverse;
-}
-
-/*
- * The @number-th name of a hash, unless it has a byte that no name has. On most
- * 64-bit machines the hash that fs/namei.c computes has a state of two words, which
- * each word of the name changes. The first is zeros, the last is zero and what the
- * hash is folded from; there is one pair of words in between for each first one.
- */
-static bool ek_twin(u32 number, u32 hash, char name[25])
-{
-	u64 words[3], x, y, mid_x, mid_y, mixed;
-
-	snprintf(name, 9, "%08x", number);
-	memcpy(&words[0], name, sizeof(words[0]));
-	/* After the first word */
-	x = rol64(words[0], 12) + words[0];
-	y = rol64(words[0], 45) * 9;
-
-	/* Backwards from the last state: what y was, and x before it was rotated */
-	mixed = ror64(((u64)hash << 32) * ek_inverse(GOLDEN_RATIO_64) * ek_inverse(9), 45);
-	mid_x = ror64(-mixed, 12);
-	mid_y = mixed ^ mid_x;
-
-	mixed = ror64(mid_y * ek_inverse(9), 45);
-	words[1] = x ^ y ^ mixed;
-	words[2] = (rol64(y ^ mixed, 12) + mixed) ^ mid_x;
-	memcpy(name, words, sizeof(words));
-	name[24] = '\0';
-	return strlen(name) == 24 && !strchr(name, '/');
-}
-
-/* The next name of a hash. Return: whether this machine hashes it as expected */
-static bool ek_next_twin(u32 *number, u32 hash, char name[25])
-{
-	while (!ek_twin((*number)++, hash, name))
-		;
-	return full_name_hash(NULL, name, 24) == hash;
-}
-
-/*
- * Among 2^14 names, about eight pairs are expected whose hashes agree in 24
- * bits. Fails without: the bits that separate equal hashes, or the comparison of
- * names.
- */
-static void names_of_equal_hash_are_told_apart(struct kunit *test)
-{
-	enum { NR = 1 << 14, MAX_PAIRS = 4 };
-	struct ek_hash *hashes = ek_alloc(test, NR, sizeof(*hashes));
-	struct ek_fixture *fixture = test->priv;
-	struct ek_dir *sys = ek_create(test, fixture->events, "sys");
-	unsigned int pairs = 0;
-	char name[25];
-	u32 number = 0;
-
-	for (int i = 0; i < NR; i++) {
-		int len = snprintf(name, sizeof(name), "twin%d", i);
-
-		hashes[i].hash = full_name_hash(NULL, name, len) >> 8;
-		hashes[i].number = i;
-	}
-	sort(hashes, NR, sizeof(*hashes), ek_compare_hash, NULL);
-
-	for (int i = 1; i < NR && pairs < MAX_PAIRS; i++) {
-		struct ek_dir *first;
-		struct ek_scan *scan;
-		char a[32], b[32];
-		char *twin_a = a + strlen("events/sys/");
-		char *twin_b = b + strlen("events/sys/");
-
-		if (hashes[i].hash != hashes[i - 1].hash)
-			continue;
-		pairs++;
-		snprintf(a, sizeof(a), "events/sys/twin%u", hashes[i - 1].number);
-		snprintf(b, sizeof(b), "events/sys/twin%u", hashes[i].number);
-
-		first = ek_create(test, sys, twin_a);
-		EK_EXPECT_ABSENT(test, b);
-		ek_create(test, sys, twin_b);
-		EK_EXPECT_FOUND(test, a);
-		EK_EXPECT_FOUND(test, b);
-		KUNIT_EXPECT_NE(test, ek_stat(test, a).ino, ek_stat(test, b).ino);
-		KUNIT_EXPECT_EQ(test, ek_try_create(ek_new_dir(test), sys, twin_a), -EEXIST);
-		KUNIT_EXPECT_EQ(test, ek_try_create(ek_new_dir(test), sys, twin_b), -EEXIST);
-
-		/* Neighbours, or these two have other hashes than was thought. */
-		scan = ek_list(test, "events/sys", 64, 1);
-		KUNIT_EXPECT_EQ(test, scan->names[ek_index(test, scan, twin_a)].pos + 1,
-				scan->names[ek_index(test, scan, twin_b)].pos);
-
-		ek_remove(first);
-		EK_EXPECT_ABSENT(test, a);
-		EK_EXPECT_FOUND(test, b);
-		ek_create(test, sys, twin_a);
-		ek_reclaim(test);
-		EK_EXPECT_FOUND(test, a);
-		EK_EXPECT_FOUND(test, b);
-		scan = ek_list(test, "events/sys", 64, 1);
-		KUNIT_EXPECT_EQ(test, ek_listed(scan, twin_a), 1);
-		KUNIT_EXPECT_EQ(test, ek_listed(scan, twin_b), 1);
-	}
-	if (!pairs && !ek_next_twin(&number, 0, name))
-		kunit_skip(test, "this machine hashes names in another way");
-	KUNIT_EXPECT_GT(test, pairs, 0);
-}
-
-/* Fails without: the test that ends the search for a free key in eventfs_publish(). */
-static void names_of_equal_hash_are_limited(struct kunit *test)
-{
-	enum { NR = 128 };
-	struct ek_fixture *fixture = test->priv;
-	struct ek_dir *sys = ek_create(test, fixture->events, "sys");
-	struct ek_scan *scan;
-	char path[] = "events/sys/012345678901234567890123";
-	char *name = path + strlen("events/sys/");
-	struct ek_dir *one = NULL;
-	u32 number = 0;
-
-	for (int i = 0; i < NR; i++) {
-		if (!ek_next_twin(&number, 0, name))
-			kunit_skip(test, "this machine hashes names in another way");
-		one = ek_create(test, sys, name);
-		EK_EXPECT_FOUND(test, path);
-	}
-	ek_next_twin(&number, 0, name);
-	KUNIT_EXPECT_EQ(test, ek_try_create(ek_new_dir(test), sys, name), -ENOSPC);
-	EK_EXPECT_ABSENT(test, path);
-	scan = ek_list(test, "events/sys", NR + 16, 16);
-	KUNIT_EXPECT_EQ(test, scan->nr, 2 + EK_NR_FILES + NR);
-
-	/* Another hash has room, and so has this one when a name goes. */
-	ek_create(test, sys, "other");
-	ek_remove(one);
-	ek_create(test, sys, name);
-	EK_EXPECT_FOUND(test, path);
-}
-
-/*
- * As many files as there may be, the children that come first, and those that come
- * last, as far as positions go. Fails without: a position after each key.
- */
-static void last_positions_are_served(struct kunit *test)
-{
-	enum { NR = 128, FILES = 255, ALL = 2 + FILES + 1 + NR };
-	struct ek_fixture *fixture = test->priv;
-	struct eventfs_inode *node, *child;
-	struct ek_scan *scan, *one;
-	u32 number = 0;
-	struct file *file;
-	char name[25];
-
-	node = eventfs_create_dir("many", fixture->events->node,
-				  ek_new_entries(test, FILES, ek_callback), FILES,
-				  fixture->events);
-	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, node);
-	for (int i = 0; i <= NR; i++) {
-		if (!ek_next_twin(&number, i ? U32_MAX : 0, name))
-			kunit_skip(test, "this machine hashes names in another way");
-		child = eventfs_create_dir(name, node, NULL, 0, NULL);
-		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, child);
-	}
-	ek_next_twin(&number, U32_MAX, name);
-	ek_expect_error(test, eventfs_create_dir(name, node, NULL, 0, NULL), -ENOSPC, name);
-
-	scan = ek_list(test, "events/many", ALL + 16, 1);
-	KUNIT_ASSERT_EQ(test, scan->nr, ALL);
-	KUNIT_EXPECT_GT(test, scan->names[ALL - 1].pos, INT_MAX - 256);
-
-	one = ek_new_scan(test, 16);
-	file = ek_open(test, "events/many");
-	for (int i = ALL - 1; i >= 0; i--) {
-		loff_t pos = scan->names[i].pos;
-
-		one->nr = 0;
-		KUNIT_EXPECT_EQ(test, vfs_llseek(file, pos, SEEK_SET), pos);
-		KUNIT_EXPECT_EQ(test, ek_list_some(file, one, 1), 1);
-		KUNIT_EXPECT_STREQ(test, one->names[0].name, scan->names[i].name);
-		/* What comes behind it, which is the end, once */
-		KUNIT_EXPECT_EQ(test, vfs_llseek(file, pos + 1, SEEK_SET), pos + 1);
-		KUNIT_EXPECT_EQ(test, ek_list_some(file, one, 1), i < ALL - 1);
-		if (i < ALL - 1)
-			KUNIT_EXPECT_EQ(test, one->names[1].pos, scan->names[i + 1].pos);
-	}
-
-	/* What is no position at all; and an end, of what has no size */
-	KUNIT_EXPECT_EQ(test, vfs_llseek(file, -1, SEEK_SET), -EINVAL);
-	KUNIT_EXPECT_EQ(test, vfs_llseek(file, INT_MAX, SEEK_SET), INT_MAX);
-	KUNIT_EXPECT_EQ(test, vfs_llseek(file, 1, SEEK_CUR), -EINVAL);
-	KUNIT_EXPECT_EQ(test, vfs_llseek(file, 0, SEEK_CUR), INT_MAX);
-	KUNIT_EXPECT_EQ(test, ek_list_some(file, one, 1), 0);
-	KUNIT_EXPECT_EQ(test, vfs_llseek(file, 0, SEEK_END), 0);
-	ek_close(file);
-	eventfs_remove_dir(node);
-}
-
-/*
- * More children than any directory has. Fails without: a search that finds each
- * of them, a listing that goes on behind each.
- */
-static void many_children_are_served(struct kunit *test)
-{
-	enum { NR = 20000, STEP = 1000 };
-	struct ek_fixture *fixture = test->priv;
-	struct ek_dir *sys = ek_create(test, fixture->events, "sys");
-	struct ek_scan *scan;
-	u8 *times = ek_alloc(test, NR, sizeof(*times));
-	unsigned int once = 0;
-	char name[32];
-
-	for (int i = 0; i < NR; i++) {
-		struct eventfs_inode *node;
-
-		snprintf(name, sizeof(name), "child%d", i);
-		node = eventfs_create_dir(name, sys->node, NULL, 0, NULL);
-		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, node);
-		cond_resched();
-	}
-	scan = ek_list(test, "events/sys", NR + 16, 100);
-	KUNIT_EXPECT_EQ(test, scan->nr, 2 + EK_NR_FILES + NR);
-	for (int i = 0; i < scan->nr; i++) {
-		unsigned int nr;
-
-		if (sscanf(scan->names[i].name, "child%u", &nr) == 1 && nr < NR)
-			times[nr]++;
-	}
-	for (int i = 0; i < NR; i++)
-		once += times[i] == 1;
-	KUNIT_EXPECT_EQ(test, once, NR);
-	for (int i = 0; i < NR; i += STEP) {
-		snprintf(name, sizeof(name), "events/sys/child%d", i);
-		EK_EXPECT_FOUND(test, name);
-	}
-	ek_remove(sys);
-	KUNIT_EXPECT_TRUE(test, ek_is_released(sys));
-	KUNIT_EXPECT_EQ(test, ek_inodes(test), 1);
-}
-
-/*
- * Attributes
- */
-
-static const char * const ek_objects[] = {
-	"events", "events/sys", "events/sys/event", "events/sys/event/format",
-};
-
-/* Fails without: any of the fields that tracefs_update_attr() records. */
-static void attributes_survive_reclaim(struct kunit *test)
-{
-	struct iattr attr = ek_owner(ATTR_UID | ATTR_GID | ATTR_MODE | ATTR_ATIME |
-				     ATTR_ATIME_SET | ATTR_MTIME | ATTR_MTIME_SET, 1234);
-	struct ek_dir *sys;
-
-	attr.ia_mode = 0604;
-	attr.ia_atime.tv_sec = 1000;
-	attr.ia_mtime.tv_sec = 2000;
-	ek_create_event(test, &sys);
-	for (int i = 0; i < ARRAY_SIZE(ek_objects); i++)
-		KUNIT_EXPECT_EQ(test, ek_set(test, ek_objects[i], &attr), 0);
-
-	for (int round = 0; round < 2; round++) {
-		for (int i = 0; i < ARRAY_SIZE(ek_objects); i++) {
-			struct kstat stat = ek_stat(test, ek_objects[i]);
-
-			KUNIT_EXPECT_EQ(test, __kuid_val(stat.uid), 1234);
-			KUNIT_EXPECT_EQ(test, __kgid_val(stat.gid), 1234);
-			KUNIT_EXPECT_EQ(test, stat.mode & S_IALLUGO, 0604);
-			KUNIT_EXPECT_EQ(test, stat.atime.tv_sec, 1000);
-			KUNIT_EXPECT_EQ(test, stat.mtime.tv_sec, 2000);
-			KUNIT_EXPECT_NE(test, stat.ctime.tv_sec, 1000);
-			KUNIT_EXPECT_NE(test, stat.ctime.tv_sec, 2000);
-		}
-		ek_reclaim(test);
-		EK_EXPECT_UNCACHED(test, "events/sys");
-	}
-	/* What is set on one leaves the others alone. */
-	attr = (struct iattr) { .ia_valid = ATTR_MODE, .ia_mode = EK_MODE };
-	KUNIT_EXPECT_EQ(test, ek_set(test, "events/sys/event/enable", &attr), 0);
-	KUNIT_EXPECT_EQ(test, __kuid_val(ek_stat(test, "events/sys/event/format").uid), 1234);
-	KUNIT_EXPECT_EQ(test, __kuid_val(ek_stat(test, "events/sys/event").uid), 1234);
-	KUNIT_EXPECT_NE(test, __kuid_val(ek_stat(test, "events/sys/event/enable").uid), 1234);
-	KUNIT_EXPECT_EQ(test, ek_stat(test, "events/sys/event/enable").mode, S_IFREG | EK_MODE);
-}
-
-/* Fails without: the range of times, which are kept in ns, in tracefs_fill_super(). */
-static void set_times_stay_in_range(struct kunit *test)
-{
-	struct iattr attr = {
-		.ia_valid	= ATTR_ATIME | ATTR_ATIME_SET | ATTR_MTIME | ATTR_MTIME_SET,
-		.ia_atime	= { .tv_sec = -5 },
-		.ia_mtime	= { .tv_sec = S64_MAX },
-	};
-	struct ek_dir *sys;
-
-	ek_create_event(test, &sys);
-	for (int i = 0; i < ARRAY_SIZE(ek_objects); i++) {
-		KUNIT_EXPECT_EQ(test, ek_set(test, ek_objects[i], &attr), 0);
-		ek_reclaim(test);
-		KUNIT_EXPECT_EQ(test, ek_stat(test, ek_objects[i]).atime.tv_sec, 0);
-		KUNIT_EXPECT_EQ(test, ek_stat(test, ek_objects[i]).mtime.tv_sec,
-				KTIME_SEC_MAX - 1);
-	}
-}
-
-/* Fails without: the test for ATTR_SIZE in eventfs_set_attr(). */
-static void truncation_changes_nothing(struct kunit *test)
-{
-	struct iattr attr = { .ia_valid = ATTR_SIZE | ATTR_OPEN | ATTR_MTIME | ATTR_CTIME };
-	struct kstat before, after;
-	struct ek_dir *sys;
-
-	ek_create_event(test, &sys);
-	before = ek_stat(test, "events/sys/event/format");
-	ek_tick();
-	KUNIT_EXPECT_EQ(test, ek_set(test, "events/sys/event/format", &attr), 0);
-	ek_reclaim(test);
-	after = ek_stat(test, "events/sys/event/format");
-	KUNIT_EXPECT_EQ(test, after.size, 0);
-	KUNIT_EXPECT_TRUE(test, timespec64_equal(&before.mtime, &after.mtime));
-	KUNIT_EXPECT_TRUE(test, timespec64_equal(&before.ctime, &after.ctime));
-}
-
-static void ek_expect_uid(struct kunit *test, const char *name, unsigned int uid)
-{
-	struct path path;
-
-	ek_hold(test, name, &path);
-	KUNIT_EXPECT_EQ_MSG(test, __kuid_val(ek_stat_path(test, &path).uid), uid, "%s", name);
-	KUNIT_EXPECT_EQ_MSG(test, ek_inode_uid(test, &path), uid, "%s", name);
-	path_put(&path);
-}
-
-/* The mount's owners as they were before the case */
-struct ek_owners {
-	char options[64];
-};
-
-static void ek_restore_owners(void *data)
-{
-	struct ek_owners *owners = data;
-
-	ek_remount(owners->options);
-}
-
-static void ek_save_owners(struct kunit *test)
-{
-	struct ek_owners *owners = kunit_kzalloc(test, sizeof(*owners), GFP_KERNEL);
-	struct path root = { .mnt = ek_mnt, .dentry = ek_mnt->mnt_root };
-	struct kstat stat = ek_stat_path(test, &root);
-
-	KUNIT_ASSERT_NOT_NULL(test, owners);
-	snprintf(owners->options, sizeof(owners->options), "uid=%u,gid=%u,mode=%o",
-		 __kuid_val(stat.uid), __kgid_val(stat.gid), stat.mode & S_IALLUGO);
-	KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, ek_restore_owners, owners), 0);
-}
-
-/* Fails without: the generation of the defaults, uid_reset, the root's ->setattr. */
-static void owner_follows_the_mount_until_set(struct kunit *test)
-{
-	struct path root = { .mnt = ek_mnt, .dentry = ek_mnt->mnt_root };
-	struct ek_dir *sys;
-	struct iattr attr;
-
-	ek_save_owners(test);
-	ek_create_event(test, &sys);
-	attr = ek_owner(ATTR_UID, 11);
-	KUNIT_EXPECT_EQ(test, ek_set(test, "events/sys/event/enable", &attr), 0);
-
-	/* Those that are cached, and those that are not */
-	EK_EXPECT_FOUND(test, "events/sys/event/format");
-	KUNIT_EXPECT_EQ(test, ek_remount("gid=21"), 0);
-	ek_expect_uid(test, "events/sys/event/enable", 11);
-	KUNIT_EXPECT_EQ(test, __kgid_val(ek_stat(test, "events/sys/event/enable").gid), 21);
-	KUNIT_EXPECT_EQ(test, __kgid_val(ek_stat(test, "events/sys/gate").gid), 21);
-
-	attr = ek_owner(ATTR_UID, 12);
-	KUNIT_EXPECT_EQ(test, ek_set_path(&root, &attr), 0);
-	for (int i = 0; i < ARRAY_SIZE(ek_objects); i++)
-		ek_expect_uid(test, ek_objects[i], 12);
-	ek_expect_uid(test, "events/sys/event/enable", 11);
-
-	KUNIT_EXPECT_EQ(test, ek_remount("uid=13"), 0);
-	for (int i = 0; i < ARRAY_SIZE(ek_objects); i++)
-		ek_expect_uid(test, ek_objects[i], 13);
-	ek_expect_uid(test, "events/sys/event/enable", 13);
-	ek_reclaim(test);
-	ek_expect_uid(test, "events/sys/event/enable", 13);
-
-	/* Options that are not named change nothing. */
-	attr = ek_owner(ATTR_UID, 14);
-	KUNIT_EXPECT_EQ(test, ek_set(test, "events/sys/event/enable", &attr), 0);
-	KUNIT_EXPECT_EQ(test, ek_remount("gid=22"), 0);
-	ek_expect_uid(test, "events/sys/event/enable", 14);
-	ek_expect_uid(test, "events/sys/event/format", 13);
-	KUNIT_EXPECT_EQ(test, ek_remount(""), 0);
-	ek_expect_uid(test, "events/sys/event/enable", 14);
-	KUNIT_EXPECT_EQ(test, __kgid_val(ek_stat(test, "events/sys/event/enable").gid), 22);
-}
-
-/*
- * The counts of resets and of changes come round after 2^32 mounts and chowns: an
- * owner of another one is void, whichever of the two is greater. Fails with: a
- * comparison by order.
- */
-static void owner_of_any_other_reset_is_void(struct kunit *test)
-{
-	static const u32 distances[] = { 1, 1U << 31, U32_MAX };
-	const char *name = "events/sys/event/enable";
-	struct iattr attr = ek_owner(ATTR_UID | ATTR_GID, 11);
-	struct tracefs_attr *set;
-	struct tracefs_inode *ti;
-	struct ek_dir *sys;
-	struct path path;
-
-	ek_save_owners(test);
-	ek_create_event(test, &sys);
-	KUNIT_EXPECT_EQ(test, ek_remount("uid=10,gid=10"), 0);
-	KUNIT_EXPECT_EQ(test, ek_set(test, name, &attr), 0);
-	ek_hold(test, name, &path);
-	ti = get_tracefs(d_inode(path.dentry));
-	/* It stays: nothing else is set here. */
-	scoped_guard(rcu)
-		set = (struct tracefs_attr *)eventfs_attr(&ti->vfs_inode);
-	KUNIT_ASSERT_NOT_NULL(test, set);
-	for (int i = 0; i < ARRAY_SIZE(distances); i++) {
-		set->uid_reset += distances[i];
-		KUNIT_EXPECT_EQ(test, __kuid_val(ek_stat_path(test, &path).uid), 10);
-		KUNIT_EXPECT_EQ(test, __kgid_val(ek_stat_path(test, &path).gid), 11);
-		set->uid_reset -= distances[i];
-		set->gid_reset += distances[i];
-		KUNIT_EXPECT_EQ(test, __kuid_val(ek_stat_path(test, &path).uid), 11);
-		KUNIT_EXPECT_EQ(test, __kgid_val(ek_stat_path(test, &path).gid), 10);
-		set->gid_reset -= distances[i];
-
-		/* The copy that the VFS reads is of another generation. */
-		ti->vfs_inode.i_uid = KUIDT_INIT(99);
-		ti->generation += distances[i];
-		KUNIT_EXPECT_EQ(test, ek_inode_uid(test, &path), 11);
-	}
-	path_put(&path);
-}
-
-static void ek_expect_gid(struct kunit *test, const char *name, unsigned int gid)
-{
-	KUNIT_EXPECT_EQ_MSG(test, __kgid_val(ek_stat(test, name).gid), gid, "%s", name);
-}
-
-/*
- * Static files keep what was set as well. Fails without: tracefs_record_static(),
- * uid_reset, gid_reset.
- */
-static void static_owner_follows_the_mount_until_set(struct kunit *test)
-{
-	struct iattr attr = ek_owner(ATTR_UID, 11);
-	struct ek_fixture *fixture = test->priv;
-
-	ek_save_owners(test);
-	KUNIT_ASSERT_NOT_NULL(test, tracefs_create_file("file", 0444, fixture->top, NULL, NULL));
-	KUNIT_EXPECT_EQ(test, ek_remount("uid=10,gid=10"), 0);
-	ek_expect_uid(test, "file", 10);
-	KUNIT_EXPECT_EQ(test, ek_set(test, "file", &attr), 0);
-	attr = ek_owner(ATTR_GID, 12);
-	KUNIT_EXPECT_EQ(test, ek_set(test, "file", &attr), 0);
-	ek_expect_uid(test, "file", 11);
-	ek_expect_gid(test, "file", 12);
-	ek_expect_uid(test, ".", 10);
-	attr = (struct iattr) { .ia_valid = ATTR_MODE, .ia_mode = 0600 };
-	KUNIT_EXPECT_EQ(test, ek_set(test, "file", &attr), 0);
-	KUNIT_EXPECT_EQ(test, ek_stat(test, "file").mode, S_IFREG | 0600);
-
-	KUNIT_EXPECT_EQ(test, ek_remount("gid=13"), 0);
-	ek_expect_uid(test, "file", 11);
-	ek_expect_gid(test, "file", 13);
-	KUNIT_EXPECT_EQ(test, ek_remount("uid=14"), 0);
-	ek_expect_uid(test, "file", 14);
-}
-
-/*
- * What stands below "instances" has the owner of that, once it was given one,
- * and until a mount names another. Fails without: the class of an inode,
- * instances_set.
- */
-static void instances_have_an_owner_of_their_own(struct kunit *test)
-{
-	struct path root = { .mnt = ek_mnt, .dentry = ek_mnt->mnt_root };
-	const char * const inside[] = { ".", "events", "events/enable" };
-	struct ek_fixture *fixture = test->priv;
-	struct dentry *outside = fixture->top;
-	struct ek_dir *events = ek_new_dir(test);
-	struct path instances;
-	struct dentry *top;
-	struct iattr attr;
-
-	ek_save_owners(test);
-	KUNIT_ASSERT_EQ(test, vfs_path_lookup(root.dentry, root.mnt, "instances", 0, &instances),
-			0);
-	top = tracefs_create_dir("eventfs_kunit", instances.dentry);
-	KUNIT_EXPECT_NOT_NULL(test, top);
-	if (!top)
-		goto put;
-	KUNIT_EXPECT_EQ(test, ek_try_create_events(events, top), 0);
-
-	KUNIT_EXPECT_EQ(test, ek_remount("uid=30,gid=30"), 0);
-	fixture->top = top;
-	for (int i = 0; i < ARRAY_SIZE(inside); i++)
-		ek_expect_uid(test, inside[i], 30);
-
-	/* One of the two; the other goes on following the root. */
-	attr = ek_owner(ATTR_UID, 31);
-	KUNIT_EXPECT_EQ(test, ek_set_path(&instances, &attr), 0);
-	attr = ek_owner(ATTR_UID | ATTR_GID, 32);
-	KUNIT_EXPECT_EQ(test, ek_set_path(&root, &attr), 0);
-	for (int i = 0; i < ARRAY_SIZE(inside); i++) {
-		ek_expect_uid(test, inside[i], 31);
-		ek_expect_gid(test, inside[i], 32);
-	}
-	fixture->top = outside;
-	ek_expect_uid(test, "events/enable", 32);
-
-	attr = ek_owner(ATTR_GID, 33);
-	KUNIT_EXPECT_EQ(test, ek_set_path(&instances, &attr), 0);
-	ek_expect_gid(test, "events/enable", 32);
-	fixture->top = top;
-	ek_expect_gid(test, "events/enable", 33);
-	KUNIT_EXPECT_EQ(test, ek_remount("uid=34,gid=34"), 0);
-	for (int i = 0; i < ARRAY_SIZE(inside); i++) {
-		ek_expect_uid(test, inside[i], 34);
-		ek_expect_gid(test, inside[i], 34);
-	}
-	fixture->top = outside;
-
-	if (events->node)
-		eventfs_remove_events_dir(events->node);
-	tracefs_remove(top);
-put:
-	path_put(&instances);
-}
-
-static const char *ek_options(struct kunit *test)
-{
-	struct super_block *sb = ek_mnt->mnt_sb;
-	struct seq_file m = { .size = 64 };
-
-	m.buf = ek_alloc(test, 1, m.size);
-	KUNIT_EXPECT_EQ(test, sb->s_op->show_options(&m, sb->s_root), 0);
-	return m.buf;
-}
-
-/*
- * What /proc/mounts says is what was named last, and the mode is the root's
- * alone. Fails without: mount_uid, mount_gid; the mode in tracefs_reconfigure().
- */
-static void options_are_told(struct kunit *test)
-{
-	struct path root = { .mnt = ek_mnt, .dentry = ek_mnt->mnt_root };
-	struct iattr attr = ek_owner(ATTR_UID | ATTR_GID, 53);
-	umode_t mode;
-
-	ek_save_owners(test);
-	mode = ek_stat(test, ".").mode;
-	KUNIT_EXPECT_EQ(test, ek_remount("uid=0,gid=0,mode=700"), 0);
-	KUNIT_EXPECT_STREQ(test, ek_options(test), "");
-	KUNIT_EXPECT_EQ(test, ek_remount("uid=51,gid=52"), 0);
-	KUNIT_EXPECT_STREQ(test, ek_options(test), ",uid=51,gid=52");
-	KUNIT_EXPECT_EQ(test, ek_remount("mode=751"), 0);
-	KUNIT_EXPECT_STREQ(test, ek_options(test), ",uid=51,gid=52,mode=751");
-	KUNIT_EXPECT_EQ(test, ek_stat_path(test, &root).mode, S_IFDIR | 0751);
-	KUNIT_EXPECT_EQ(test, ek_stat(test, ".").mode, mode);
-	KUNIT_EXPECT_EQ(test, ek_remount("uid=none"), -EINVAL);
-	KUNIT_EXPECT_EQ(test, ek_remount("none=1"), -EINVAL);
-	KUNIT_EXPECT_STREQ(test, ek_options(test), ",uid=51,gid=52,mode=751");
-
-	/* mount(8) hands on to a remount what it finds here: that must open nothing. */
-	attr.ia_valid |= ATTR_MODE;
-	attr.ia_mode = S_IFDIR | 0700;
-	KUNIT_EXPECT_EQ(test, ek_set_path(&root, &attr), 0);
-	KUNIT_EXPECT_EQ(test, ek_remount(""), 0);
-	KUNIT_EXPECT_STREQ(test, ek_options(test), ",uid=53,gid=53");
-	KUNIT_EXPECT_EQ(test, ek_remount(ek_options(test) + 1), 0);
-	KUNIT_EXPECT_EQ(test, ek_stat_path(test, &root).mode, S_IFDIR | 0700);
-	KUNIT_EXPECT_EQ(test, __kuid_val(ek_stat_path(test, &root).uid), 53);
-}
-
-KUNIT_DEFINE_ACTION_WRAPPER(ek_put_cred, put_cred, const struct cred *);
-
-/* Somebody who may do only what owner, group and mode allow */
-static const struct cred *ek_new_user(struct kunit *test, unsigned int uid)
-{
-	struct cred *cred = prepare_creds();
-
-	KUNIT_ASSERT_NOT_NULL(test, cred);
-	KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, ek_put_cred, cred), 0);
-	cred->fsuid = KUIDT_INIT(uid);
-	cred->fsgid = KGIDT_INIT(uid);
-	cap_clear(cred->cap_effective);
-	return cred;
-}
-
-static int ek_permission_of(const struct cred *user, const struct path *path, int mask)
-{
-	const struct cred *old = override_creds(user);
-	int error = inode_permission(mnt_idmap(path->mnt), d_inode(path->dentry), mask);
-
-	revert_creds(old);
-	return error;
-}
-
-static int ek_set_as(const struct cred *user, const struct path *path, const struct iattr *attr)
-{
-	const struct cred *old = override_creds(user);
-	int error = ek_set_path(path, attr);
-
-	revert_creds(old);
-	return error;
-}
-
-/*
- * Whoever asks first after a change is told by the new owner. Fails without:
- * tracefs_refresh_owner() in tracefs_permission(), in tracefs_setattr(); with a
- * short cut in the former that is taken too often.
- */
-static void permission_follows_the_owner(struct kunit *test)
-{
-	const struct cred *user = ek_new_user(test, 77);
-	struct iattr attr = { .ia_valid = ATTR_MODE, .ia_mode = EK_MODE };
-	struct path file, dir;
-	struct ek_dir *sys;
-
-	ek_save_owners(test);
-	ek_create_event(test, &sys);
-	KUNIT_EXPECT_EQ(test, ek_remount("uid=0,gid=0"), 0);
-	ek_hold(test, "events/sys/event/enable", &file);
-	ek_hold(test, "events/sys/event", &dir);
-
-	KUNIT_EXPECT_EQ(test, ek_permission_of(user, &file, MAY_READ), -EACCES);
-	KUNIT_EXPECT_EQ(test, ek_set_as(user, &file, &attr), -EPERM);
-	KUNIT_EXPECT_EQ(test, ek_remount("uid=77"), 0);
-	KUNIT_EXPECT_EQ(test, ek_permission_of(user, &file, MAY_WRITE), 0);
-	KUNIT_EXPECT_EQ(test, ek_remount("uid=78"), 0);
-	KUNIT_EXPECT_EQ(test, ek_set_as(user, &file, &attr), -EPERM);
-	KUNIT_EXPECT_EQ(test, ek_remount("gid=77"), 0);
-	KUNIT_EXPECT_EQ(test, ek_permission_of(user, &file, MAY_READ), 0);
-	KUNIT_EXPECT_EQ(test, ek_permission_of(user, &file, MAY_WRITE), -EACCES);
-	KUNIT_EXPECT_EQ(test, ek_remount("uid=77"), 0);
-	KUNIT_EXPECT_EQ(test, ek_set_as(user, &file, &attr), 0);
-
-	/* All may search a directory, until its owner thinks otherwise. */
-	KUNIT_EXPECT_EQ(test, ek_remount("uid=0,gid=0"), 0);
-	KUNIT_EXPECT_EQ(test, ek_permission_of(user, &dir, MAY_EXEC), 0);
-	KUNIT_EXPECT_EQ(test, ek_permission_of(user, &dir, MAY_WRITE), -EACCES);
-	attr.ia_mode = 0700;
-	KUNIT_EXPECT_EQ(test, ek_set_path(&dir, &attr), 0);
-	KUNIT_EXPECT_EQ(test, ek_permission_of(user, &dir, MAY_EXEC), -EACCES);
-	path_put(&file);
-	path_put(&dir);
-}
-
-/* Fails without: clearing what an inode's memory had from the one before. */
-static void static_file_starts_afresh(struct kunit *test)
-{
-	enum { NR = 64 };
-	struct ek_fixture *fixture = test->priv;
-	struct iattr attr = ek_owner(ATTR_UID, 15);
-	char name[16];
-	struct ek_dir *sys;
-
-	ek_save_owners(test);
-	for (int i = 0; i < NR; i++) {
-		snprintf(name, sizeof(name), "sys%d", i);
-		sys = ek_create(test, fixture->events, name);
-		ek_remove(sys);
-	}
-	sys = ek_create(test, fixture->events, "sys");
-	for (int i = 0; i < NR; i++) {
-		snprintf(name, sizeof(name), "event%d", i);
-		ek_create(test, sys, name);
-	}
-	ek_list(test, "events/sys", 128, 16);
-	KUNIT_EXPECT_EQ(test, ek_set(test, "events/sys/event1/enable", &attr), 0);
-	for (int i = 0; i < NR; i++) {
-		char path[] = "events/sys/event00/enable";
-
-		snprintf(path, sizeof(path), "events/sys/event%d/enable", i);
-		EK_EXPECT_FOUND(test, path);
-	}
-	ek_remove(sys);
-	/* Inodes are freed after a grace period. */
-	rcu_barrier();
-
-	KUNIT_EXPECT_EQ(test, ek_remount("uid=16"), 0);
-	for (int i = 0; i < NR; i++) {
-		snprintf(name, sizeof(name), "static%d", i);
-		KUNIT_EXPECT_NOT_NULL(test, tracefs_create_file(name, 0444, fixture->top,
-								NULL, NULL));
-		ek_expect_uid(test, name, 16);
-	}
-}
-
-static void ek_do_chown(struct ek_work *work)
-{
-	struct iattr attr = ek_owner(ATTR_UID, 100);
-
-	work->error = ek_set(work->test, work->name, &attr);
-}
-
-static void ek_do_remount(struct ek_work *work)
-{
-	work->error = ek_remount("uid=200");
-}
-
-/*
- * One sets an owner while another remounts and somebody walks by: whoever was
- * first, what the VFS sees is what stat() says. Fails without: the generation of
- * the defaults; on two CPUs, with an owner that is computed ahead of i_lock, or
- * is not computed again after setattr_copy().
- */
-static void chown_and_remount_agree(struct kunit *test)
-{
-	enum { ROUNDS = 100 };
-	const char *name = "events/sys/event/format";
-	struct ek_work *chown, *remount;
-	struct ek_dir *sys;
-	struct path path;
-
-	ek_save_owners(test);
-	ek_create_event(test, &sys);
-	ek_hold(test, name, &path);
-	for (int i = 0; i < ROUNDS; i++) {
-		chown = ek_start(test, ek_do_chown, NULL, name);
-		remount = ek_start(test, ek_do_remount, NULL, NULL);
-		while (!completion_done(&chown->done) || !completion_done(&remount->done)) {
-			ek_inode_uid(test, &path);
-			cond_resched();
-		}
-		KUNIT_EXPECT_EQ(test, ek_join(chown), 0);
-		KUNIT_EXPECT_EQ(test, ek_join(remount), 0);
-		KUNIT_EXPECT_EQ(test, ek_inode_uid(test, &path),
-				__kuid_val(ek_stat_path(test, &path).uid));
-	}
-	path_put(&path);
-	/* What was never set has what the last remount said. */
-	ek_expect_uid(test, "events/sys/event", 200);
-}
-
-/* Fails without: the time of the last change in eventfs_publish(), in eventfs_unpublish(). */
-static void directory_changes_when_a_child_comes_or_goes(struct kunit *test)
-{
-	struct kstat born, came, went, file;
-	struct ek_dir *sys, *child;
-
-	ek_create_event(test, &sys);
-	born = ek_stat(test, "events/sys");
-	file = ek_stat(test, "events/sys/format");
-	ek_tick();
-	child = ek_create(test, sys, "child");
-	came = ek_stat(test, "events/sys");
-	KUNIT_EXPECT_GT(test, timespec64_compare(&came.mtime, &born.mtime), 0);
-	KUNIT_EXPECT_GT(test, timespec64_compare(&came.ctime, &born.ctime), 0);
-	ek_tick();
-	ek_remove(child);
-	went = ek_stat(test, "events/sys");
-	KUNIT_EXPECT_GT(test, timespec64_compare(&went.mtime, &came.mtime), 0);
-	KUNIT_EXPECT_GT(test, timespec64_compare(&went.ctime, &came.ctime), 0);
-	KUNIT_EXPECT_TRUE(test, timespec64_equal(&went.btime, &born.btime));
-
-	/* Within a tick, too */
-	for (int i = 0; i < 2; i++) {
-		came = ek_stat(test, "events/sys");
-		child = ek_create(test, sys, "child");
-		went = ek_stat(test, "events/sys");
-		KUNIT_EXPECT_GT(test, timespec64_compare(&went.mtime, &came.mtime), 0);
-		ek_remove(child);
-		came = ek_stat(test, "events/sys");
-		KUNIT_EXPECT_GT(test, timespec64_compare(&came.mtime, &went.mtime), 0);
-		went = came;
-	}
-
-	/* Neither a look nor the age of the cache changes anything. */
-	ek_tick();
-	ek_reclaim(test);
-	ek_list(test, "events/sys", 16, 16);
-	came = ek_stat(test, "events/sys");
-	KUNIT_EXPECT_TRUE(test, timespec64_equal(&went.mtime, &came.mtime));
-	KUNIT_EXPECT_TRUE(test, timespec64_equal(&went.atime, &came.atime));
-	came = ek_stat(test, "events/sys/format");
-	KUNIT_EXPECT_TRUE(test, timespec64_equal(&file.mtime, &came.mtime));
-}
-
-/* Fails without: the comparison with the last change in eventfs_fill_stat(). */
-static void set_time_holds_until_the_next_change(struct kunit *test)
-{
-	struct iattr attr = {
-		.ia_valid	= ATTR_MTIME | ATTR_MTIME_SET,
-		.ia_mtime	= { .tv_sec = 1000 },
-	};
-	struct iattr access = {
-		.ia_valid	= ATTR_ATIME | ATTR_ATIME_SET,
-		.ia_atime	= { .tv_sec = 500 },
-	};
-	struct ek_dir *sys, *child;
-
-	ek_create_event(test, &sys);
-	/* All of this may happen within one tick of the clock. */
-	for (int i = 0; i < 3; i++) {
-		KUNIT_EXPECT_EQ(test, ek_set(test, "events/sys", &attr), 0);
-		KUNIT_EXPECT_EQ(test, ek_stat(test, "events/sys").mtime.tv_sec, 1000);
-		child = ek_create(test, sys, "child");
-		KUNIT_EXPECT_NE(test, ek_stat(test, "events/sys").mtime.tv_sec, 1000);
-		KUNIT_EXPECT_EQ(test, ek_set(test, "events/sys", &attr), 0);
-		KUNIT_EXPECT_EQ(test, ek_stat(test, "events/sys").mtime.tv_sec, 1000);
-		ek_remove(child);
-		KUNIT_EXPECT_NE(test, ek_stat(test, "events/sys").mtime.tv_sec, 1000);
-	}
-
-	/* Nor does it come back with what is set later. */
-	KUNIT_EXPECT_EQ(test, ek_set(test, "events/sys", &access), 0);
-	KUNIT_EXPECT_NE(test, ek_stat(test, "events/sys").mtime.tv_sec, 1000);
-	/* A change is no access, and does not change the files. */
-	KUNIT_EXPECT_EQ(test, ek_set(test, "events/sys/format", &attr), 0);
-	ek_create(test, sys, "child");
-	KUNIT_EXPECT_EQ(test, ek_stat(test, "events/sys").atime.tv_sec, 500);
-	KUNIT_EXPECT_EQ(test, ek_stat(test, "events/sys/format").mtime.tv_sec, 1000);
-}
-
-static void ek_move_clock(s64 seconds)
-{
-	struct timespec64 now;
-
-	ktime_get_real_ts64(&now);
-	now.tv_sec += seconds;
-	do_settimeofday64(&now);
-}
-
-static void ek_restore_clock(void *data)
-{
-	ek_move_clock((long)data);
-}
-
-/* Fails with: a time that never goes back; what was set told by times. */
-static void clock_that_is_set_back_is_right(struct kunit *test)
-{
-	enum { MONTH = 30 * 24 * 3600 };
-	struct iattr mode = { .ia_valid = ATTR_MODE | ATTR_CTIME, .ia_mode = S_IFDIR | 0700 };
-	struct ek_dir *sys;
-	struct kstat stat;
-	s64 before;
-
-	ek_create_event(test, &sys);
-	ek_move_clock(MONTH);
-	KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, ek_restore_clock,
-							(void *)-(long)MONTH), 0);
-	ek_create(test, sys, "future");
-	before = ek_stat(test, "events/sys").mtime.tv_sec;
-	kunit_release_action(test, ek_restore_clock, (void *)-(long)MONTH);
-
-	KUNIT_EXPECT_EQ(test, ek_set(test, "events/sys", &mode), 0);
-	stat = ek_stat(test, "events/sys");
-	KUNIT_EXPECT_EQ(test, stat.mtime.tv_sec, before);
-	KUNIT_EXPECT_LT(test, stat.ctime.tv_sec, before - MONTH / 2);
-	ek_create(test, sys, "present");
-	stat = ek_stat(test, "events/sys");
-	KUNIT_EXPECT_LT(test, stat.mtime.tv_sec, before - MONTH / 2);
-	KUNIT_EXPECT_LT(test, stat.ctime.tv_sec, before - MONTH / 2);
-}
-
-/* The clock of files that the VFS stamps. Fails with: a birth that is rounded down. */
-static void event_is_not_older_than_what_was_touched_before(struct kunit *test)
-{
-	struct ek_fixture *fixture = test->priv;
-	struct timespec64 touched;
-	struct kstat stat;
-	char name[] = "events/dir0";
-
-	for (int i = 0; i < 8; i++) {
-		name[10] = '0' + i;
-		touched = current_time(d_inode(fixture->top));
-		ek_create(test, fixture->events, name + 7);
-		stat = ek_stat(test, name);
-		KUNIT_EXPECT_GE(test, timespec64_compare(&stat.mtime, &touched), 0);
-		KUNIT_EXPECT_GE(test, timespec64_compare(&stat.btime, &touched), 0);
-		ek_tick();
-	}
-}
-
-/* Fails without: nlink in eventfs_fill_stat(). */
-static void links_tell_the_living_from_the_dead(struct kunit *test)
-{
-	struct path paths[ARRAY_SIZE(ek_objects)];
-	struct ek_dir *sys, *event;
-
-	event = ek_create_event(test, &sys);
-	for (int i = 0; i < ARRAY_SIZE(paths); i++) {
-		ek_hold(test, ek_objects[i], &paths[i]);
-		KUNIT_EXPECT_EQ(test, ek_stat_path(test, &paths[i]).nlink, 1);
-	}
-	ek_remove(event);
-	for (int i = 0; i < ARRAY_SIZE(paths); i++) {
-		KUNIT_EXPECT_EQ(test, ek_stat_path(test, &paths[i]).nlink, i < 2 ? 1 : 0);
-		path_put(&paths[i]);
-	}
-}
-
-/*
- * No memory
- *
- * Each operation is done again and again, with its first allocation failing,
- * then its second, until it no longer has as many. It must end with -ENOMEM, or
- * do without that allocation; in between, the tree must be as before.
- */
-#if defined(CONFIG_FAILSLAB) && defined(CONFIG_FAULT_INJECTION_DEBUG_FS)
-
-/*
- * Failslab passes over allocations that may sleep unless told otherwise, in a
- * file of debugfs. That has a pointer to the variable, and writing the file
- * itself takes a user's memory.
- */
-static void *ek_failslab(struct kunit *test, const char *name)
-{
-	struct dentry *dir = debugfs_lookup("failslab", NULL);
-	struct dentry *dentry = dir ? debugfs_lookup(name, dir) : NULL;
-	void *value = dentry ? d_inode(dentry)->i_private : NULL;
-
-	dput(dentry);
-	dput(dir);
-	KUNIT_ASSERT_NOT_NULL_MSG(test, value, "failslab/%s in debugfs", name);
-	return value;
-}
-
-static void ek_fail_nth(unsigned int nth)
-{
-	WRITE_ONCE(current->fail_nth, nth);
-}
-
-/* Return: whether the allocation that was to fail has not come. */
-static bool ek_fail_end(void)
-{
-	bool left = READ_ONCE(current->fail_nth);
-
-	ek_fail_nth(0);
-	return left;
-}
-
-struct ek_failing {
-	bool *wait;
-	bool old_wait;
-	unsigned long *verbose;
-	unsigned long old_verbose;
-};
-
-static void ek_failing_end(void *data)
-{
-	struct ek_failing *failing = data;
-
-	ek_fail_nth(0);
-	*failing->wait = failing->old_wait;
-	*failing->verbose = failing->old_verbose;
-}
-
-static void ek_failing_begin(struct kunit *test)
-{
-	struct ek_failing *failing = kunit_kzalloc(test, sizeof(*failing), GFP_KERNEL);
-
-	KUNIT_ASSERT_NOT_NULL(test, failing);
-	failing->wait = ek_failslab(test, "ignore-gfp-wait");
-	failing->verbose = ek_failslab(test, "verbose");
-	failing->old_wait = *failing->wait;
-	failing->old_verbose = *failing->verbose;
-	*failing->wait = false;
-	*failing->verbose = 0;	/* no stack in the log for each */
-	KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, ek_failing_end, failing), 0);
-}
-
-#else
-
-static void ek_fail_nth(unsigned int nth)
-{
-}
-
-static bool ek_fail_end(void)
-{
-	return true;
-}
-
-static void ek_failing_begin(struct kunit *test)
-{
-	kunit_skip(test, "needs CONFIG_FAILSLAB and CONFIG_FAULT_INJECTION_DEBUG_FS");
-}
-
-#endif
-
-/*
- * What may run out of memory. None of these makes an expectation, which would
- * allocate; each takes back what it did. The name of what is created is not a
- * constant, which eventfs would not need to copy.
- */
-
-static int ek_op_create_dir(struct kunit *test, struct ek_dir *sys)
-{
-	char name[] = "new";
-	struct eventfs_inode *node = eventfs_create_dir(name, sys->node, NULL, 0, NULL);
-
-	if (IS_ERR(node))
-		return PTR_ERR(node);
-	eventfs_remove_dir(node);
-	return 0;
-}
-
-/* In a directory that has no child yet */
-static int ek_op_create_first(struct kunit *test, struct ek_dir *sys)
-{
-	struct ek_fixture *fixture = test->priv;
-	struct eventfs_inode *node, *child;
-	char name[] = "new";
-
-	node = eventfs_create_dir(name, fixture->events->node, NULL, 0, NULL);
-	if (IS_ERR(node))
-		return PTR_ERR(node);
-	child = eventfs_create_dir(name, node, NULL, 0, NULL);
-	eventfs_remove_dir(node);
-	return PTR_ERR_OR_ZERO(child);
-}
-
-static int ek_op_create_events(struct kunit *test, struct ek_dir *sys)
-{
-	struct ek_fixture *fixture = test->priv;
-	struct eventfs_inode *node;
-	char name[] = "new";
-
-	node = eventfs_create_events_dir(name, fixture->top, ek_entries, 1, sys);
-	if (IS_ERR(node))
-		return PTR_ERR(node);
-	eventfs_remove_events_dir(node);
-	return 0;
-}
-
-/* The functions for static objects say that something failed, and not what. */
-static int ek_op_create_static_file(struct kunit *test, struct ek_dir *sys)
-{
-	struct ek_fixture *fixture = test->priv;
-	struct dentry *dentry = tracefs_create_file("new", 0444, fixture->top, NULL, NULL);
-
-	tracefs_remove(dentry);
-	return dentry ? 0 : -ENOMEM;
-}
-
-static int ek_op_create_static_dir(struct kunit *test, struct ek_dir *sys)
-{
-	struct ek_fixture *fixture = test->priv;
-	struct dentry *dentry = tracefs_create_dir("new", fixture->top);
-
-	tracefs_remove(dentry);
-	return dentry ? 0 : -ENOMEM;
-}
-
-static int ek_op_lookup_file(struct kunit *test, struct ek_dir *sys)
-{
-	return ek_probe(test, "events/sys/format", 0);
-}
-
-static int ek_op_lookup_dir(struct kunit *test, struct ek_dir *sys)
-{
-	return ek_probe(test, "events/sys/event", 0);
-}
-
-static int ek_op_lookup_miss(struct kunit *test, struct ek_dir *sys)
-{
-	int error = ek_probe(test, "events/sys/none", 0);
-
-	return error == -ENOENT ? 0 : error ?: -EEXIST;
-}
-
-static int ek_op_chmod(struct kunit *test, struct ek_dir *sys)
-{
-	struct iattr attr = { .ia_valid = ATTR_MODE, .ia_mode = 0600 };
-
-	return ek_set(test, "events/sys/event/maybe", &attr);
-}
-
-static int ek_op_list(struct kunit *test, struct ek_dir *sys)
-{
-	struct ek_work work = { .test = test, .name = "events/sys" };
-
-	ek_do_list(&work);
-	return work.error;
-}
-
-/* The name of its lookup is all the memory that it takes: none of tracefs's own. */
-static int ek_op_remount(struct kunit *test, struct ek_dir *sys)
-{
-	return ek_remount("uid=0");
-}
-
-struct ek_op {
-	const char *name;
-	int (*op)(struct kunit *test, struct ek_dir *sys);
-	unsigned int least;	/* allocations that have to fail, at least */
-};
-
-/* Counted: a node, its name; a root, its dentry, its inode; attributes */
-static const struct ek_op ek_ops[] = {
-	{ "create a directory",		ek_op_create_dir,	2 },
-	{ "create a first child",	ek_op_create_first,	5 },
-	{ "create an events directory",	ek_op_create_events,	4 },
-	{ "create a static file",	ek_op_create_static_file, 2 },
-	{ "create a static directory",	ek_op_create_static_dir, 2 },
-	{ "look up a file",		ek_op_lookup_file,	4 },
-	{ "look up a directory",	ek_op_lookup_dir,	4 },
-	{ "look up a missing name",	ek_op_lookup_miss,	3 },
-	{ "change a mode",		ek_op_chmod,		6 },
-	{ "list a directory",		ek_op_list,		1 },
-	{ "remount",			ek_op_remount,		2 },
-};
-
-KUNIT_ARRAY_PARAM_DESC(ek_ops, ek_ops, name);
-
-/* The tree is as it was before an operation failed. */
-static void ek_expect_unchanged(struct kunit *test, const struct ek_dir *event)
-{
-	EK_EXPECT_ABSENT(test, "new");
-	EK_EXPECT_ABSENT(test, "events/new");
-	EK_EXPECT_ABSENT(test, "events/sys/new");
-	EK_EXPECT_FOUND(test, "events/sys/event/format");
-	KUNIT_EXPECT_EQ(test, ek_stat(test, "events/sys/event/maybe").mode, S_IFREG | EK_MODE);
-	KUNIT_EXPECT_EQ(test, ek_list(test, "events/sys", 16, 16)->nr, 2 + EK_NR_FILES + 1);
-	KUNIT_EXPECT_EQ(test, ek_stat(test, ".").nlink, 3);
-	ek_reclaim(test);
-	KUNIT_EXPECT_EQ(test, ek_inodes(test), 1);
-	KUNIT_EXPECT_TRUE(test, ek_is_unreleased(event));
-}
-
-/* Return: how many of an operation's allocations failed it. */
-static unsigned int ek_fail_each(struct kunit *test, const struct ek_op *op, struct ek_dir *sys)
-{
-	unsigned int failed = 0;
-	bool over = false;
-
-	for (unsigned int nth = 1; !over; nth++) {
-		/* Another event each time: what may do without memory changes it. */
-		struct ek_dir *event = ek_create(test, sys, "event");
-		int error;
-
-		KUNIT_ASSERT_LT(test, nth, 100);
-		ek_reclaim(test);
-		ek_fail_nth(nth);
-		error = op->op(test, sys);
-		over = ek_fail_end();
-
-		if (over)
-			KUNIT_EXPECT_EQ(test, error, 0);
-		if (error) {
-			KUNIT_EXPECT_EQ_MSG(test, error, -ENOMEM, "allocation %u", nth);
-			ek_expect_unchanged(test, event);
-			failed++;
-		}
-		ek_remove(event);
-	}
-	return failed;
-}
-
-/*
- * Now and then a slab takes a page, which counts as an allocation too: one of
- * the operation's own then comes later and is passed over. So the best of some
- * sweeps counts. With DEBUG_OBJECTS, which takes memory when it likes, there
- * may be no good one.
- *
- * Fails without: any test of an allocation, or any step that takes back what
- * was done before one that failed.
- */
-static void failed_allocation_changes_nothing(struct kunit *test)
-{
-	enum { SWEEPS = 10 };
-	const struct ek_op *op = test->param_value;
-	struct ek_fixture *fixture = test->priv;
-	struct ek_dir *sys = ek_create(test, fixture->events, "sys");
-	unsigned int failed = 0;
-
-	ek_save_owners(test);
-	ek_failing_begin(test);
-	for (int i = 0; i < SWEEPS && failed < op->least; i++)
-		failed = max(failed, ek_fail_each(test, op, sys));
-	if (!IS_ENABLED(CONFIG_DEBUG_OBJECTS))
-		KUNIT_EXPECT_GE_MSG(test, failed, op->least, "%s", op->name);
-}
-
-/*
- * DEBUG_OBJECTS takes memory for what call_rcu() is given, and does without: there
- * the case shows only that a removal does, too.
- */
-static bool ek_allocated_nothing(void)
-{
-	bool left = ek_fail_end();
-
-	return left || IS_ENABLED(CONFIG_DEBUG_OBJECTS);
-}
-
-/* Fails without: a removal, and a last put, that take no memory. */
-static void removal_allocates_nothing(struct kunit *test)
-{
-	struct ek_fixture *fixture = test->priv;
-	struct ek_dir *sys, *event;
-	struct path path;
-
-	event = ek_create_event(test, &sys);
-	EK_EXPECT_FOUND(test, "events/sys/event/format");
-	EK_EXPECT_ABSENT(test, "events/sys/event/none");
-	EK_EXPECT_FOUND(test, "events/sys/format");
-	ek_failing_begin(test);
-	ek_hold(test, "events/sys/event/enable", &path);
-
-	ek_fail_nth(1);
-	ek_remove(event);
-	KUNIT_EXPECT_TRUE(test, ek_allocated_nothing());
-	KUNIT_EXPECT_TRUE(test, ek_is_unreleased(event));
-	ek_fail_nth(1);
-	path_put(&path);
-	KUNIT_EXPECT_TRUE(test, ek_allocated_nothing());
-	KUNIT_EXPECT_TRUE(test, ek_is_released(event));
-	ek_fail_nth(1);
-	eventfs_remove_events_dir(sys->node);
-	KUNIT_EXPECT_TRUE(test, ek_allocated_nothing());
-	fixture->events = NULL;
-	KUNIT_EXPECT_TRUE(test, ek_is_released(sys));
-	KUNIT_EXPECT_EQ(test, ek_inodes(test), 0);
-}
-
-/*
- * The last reference may be that of a dentry which memory pressure drops.
- * Lockdep knows what may be held while memory is reclaimed. Fails, on a kernel
- * that has it, with a last put that takes the tree's lock.
- */
-static void last_put_may_come_from_reclaim(struct kunit *test)
-{
-	struct ek_dir *sys, *event;
-	struct path path;
-
-	event = ek_create_event(test, &sys);
-	ek_hold(test, "events/sys/event/format", &path);
-	ek_remove(event);
-	KUNIT_EXPECT_TRUE(test, ek_is_unreleased(event));
-	fs_reclaim_acquire(GFP_KERNEL);
-	path_put(&path);
-	fs_reclaim_release(GFP_KERNEL);
-	KUNIT_EXPECT_TRUE(test, ek_is_released(event));
-}
-
-/*
- * Whoever walks under RCU may still look at a node whose last reference is gone.
- * Asks KASAN whether its memory is there, as long as no grace period has ended.
- * Fails without: call_rcu() in eventfs_last_put().
- */
-static void node_outlives_its_last_put(struct kunit *test)
-{
-	enum { ROUNDS = 20 };
-	struct ek_fixture *fixture = test->priv;
-	struct ek_dir *sys = ek_create(test, fixture->events, "sys");
-	unsigned int seen = 0;
-
-	if (!IS_ENABLED(CONFIG_KASAN_GENERIC))
-		kunit_skip(test, "needs a sanitizer of addresses");
-
-	for (int i = 0; i < ROUNDS && !seen; i++) {
-		struct ek_dir *event = ek_create(test, sys, "event");
-		unsigned long before = get_state_synchronize_rcu();
-
-		/* On this CPU, so that no callback runs while interrupts are off. */
-		migrate_disable();
-		ek_remove(event);
-		local_irq_disable();
-		if (!poll_state_synchronize_rcu(before)) {
-			READ_ONCE(*(const char *)event->node);
-			seen++;
-		}
-		local_irq_enable();
-		migrate_enable();
-		KUNIT_EXPECT_TRUE(test, ek_is_released(event));
-	}
-	KUNIT_EXPECT_EQ(test, seen, 1);
-}
-
-/*
  * Walks under RCU
  */
 
-/* Asks about what @path is, as a walk under RCU may, when it is told to go on. */
+/* Call @ask as an RCU walk may, once work->stop is set. */
 static void ek_ask(struct ek_work *work, int (*ask)(const struct path *path))
 {
-	/* Pairs with ek_answers(), which sets @path before. */
+	/* Pairs with the release in ek_answers(), after work->path is set. */
 	while (!smp_load_acquire(&work->stop))
 		cond_resched();
 	guard(rcu)();
-	/* Under PREEMPT_RT a spinlock sleeps, and i_lock is one. */
+	/* On PREEMPT_RT, spinlocks such as i_lock sleep. */
 	if (!IS_ENABLED(CONFIG_PREEMPT_RT))
 		preempt_disable();
 	work->error = ask(&work->path);
@@ -3506,8 +1008,8 @@ static void ek_do_may_write(struct ek_work *work)
 }
 
 /*
- * Ask with every lock held that the test can get at. Return: whether an answer
- * comes for as long as @patience.
+ * Run @fn while this task holds every lock that a test can take. Return: whether @fn
+ * ends within @patience.
  */
 static bool ek_answers(struct kunit *test, void (*fn)(struct ek_work *work),
 		       const char *name, unsigned long patience)
@@ -3547,8 +1049,8 @@ static bool ek_answers(struct kunit *test, void (*fn)(struct ek_work *work),
 }
 
 /*
- * Fails without: the generation of the defaults, or with a lock in one of the
- * two. What sleeps is found by a kernel with CONFIG_DEBUG_ATOMIC_SLEEP.
+ * Fails without: the generation of the defaults. Fails with: a lock in ->getattr or
+ * ->permission. CONFIG_DEBUG_ATOMIC_SLEEP reports any sleep.
  */
 static void asking_takes_no_lock(struct kunit *test)
 {
@@ -3565,13 +1067,13 @@ static void asking_takes_no_lock(struct kunit *test)
 		KUNIT_ASSERT_EQ(test, ek_remount("gid=31"), 0);
 		EK_EXPECT_FOUND(test, names[i]);
 		KUNIT_EXPECT_TRUE(test, ek_answers(test, ek_do_getattr, names[i], EK_LONG));
-		/* The first who asks for a permission brings the owner up to date. */
+		/* The first permission check refreshes the owner. */
 		ek_answers(test, ek_do_may_write, names[i], 0);
 		KUNIT_EXPECT_TRUE(test, ek_answers(test, ek_do_may_write, names[i], EK_LONG));
 	}
 }
 
-/* Fails without: tracefs_refresh_owner(); with one that stores no generation. */
+/* Fails without: tracefs_refresh_owner(). Fails with: one that stores no generation. */
 static void asking_takes_i_lock_once_after_a_change(struct kunit *test)
 {
 	const char *name = "events/sys/event/enable";
@@ -3595,7 +1097,7 @@ static void asking_takes_i_lock_once_after_a_change(struct kunit *test)
 	path_put(&path);
 }
 
-/* On any number of processors. Fails with: a lock that sleeps, an allocation. */
+/* Runs on any number of CPUs. Fails with: a sleeping lock, an allocation. */
 static void asking_does_not_sleep(struct kunit *test)
 {
 	struct ek_dir *sys;
@@ -3617,7 +1119,7 @@ static void asking_does_not_sleep(struct kunit *test)
 
 #if IS_ENABLED(CONFIG_KRETPROBES) && IS_ENABLED(CONFIG_SECURITY)
 
-/* Who is refused by the security module that ek_refuse_return() plays */
+/* The task that is refused, as by a security module */
 static struct task_struct *ek_refused_task;
 static unsigned int ek_refusals;
 
@@ -3644,7 +1146,7 @@ static struct kretprobe ek_refuse = {
 	.handler	= ek_refuse_return,
 };
 
-/* Begin to be refused what must not block. */
+/* From now on, permission checks of this task that must not block are refused. */
 static void ek_refuse_begin(struct kunit *test)
 {
 	ek_refusals = 0;
@@ -3656,7 +1158,7 @@ static void ek_refuse_begin(struct kunit *test)
 static void ek_refuse_end(struct kunit *test)
 {
 	unregister_kretprobe(&ek_refuse);
-	/* A registered one has an address and no name. */
+	/* Registration set the address. A kprobe must not have both address and name. */
 	ek_refuse.kp.addr = NULL;
 	KUNIT_EXPECT_GT(test, ek_refusals, 0);
 }
@@ -3675,8 +1177,8 @@ static void ek_refuse_end(struct kunit *test)
 #endif
 
 /*
- * A security module that has to block gets a walk that may. Fails with: a
- * permission or a lookup that makes -ECHILD of a walk without RCU, or final.
+ * If a security module has to block, the walk starts again without RCU. Fails with: a
+ * permission check or lookup that fails with -ECHILD for good, or also without RCU.
  */
 static void security_module_may_block(struct kunit *test)
 {
@@ -3700,196 +1202,10 @@ static void security_module_may_block(struct kunit *test)
 }
 
 /*
- * Notification
+ * Races: limited in time, and harmless on one CPU
  */
 
-/**
- * struct ek_watch - somebody who watches a directory
- * @mark: on the directory
- * @created: how often something came
- * @deleted: how often something went
- * @ino: what that was, the last time
- */
-struct ek_watch {
-	struct fsnotify_mark mark;
-	unsigned int created;
-	unsigned int deleted;
-	u64 ino;
-};
-
-static int ek_watch_event(struct fsnotify_mark *mark, u32 mask, struct inode *inode,
-			  struct inode *dir, const struct qstr *name, u32 cookie)
-{
-	struct ek_watch *watch = container_of(mark, struct ek_watch, mark);
-
-	watch->created += !!(mask & FS_CREATE);
-	watch->deleted += !!(mask & FS_DELETE);
-	watch->ino = inode ? inode->i_ino : 0;
-	return 0;
-}
-
-static void ek_watch_free(struct fsnotify_mark *mark)
-{
-	kfree(container_of(mark, struct ek_watch, mark));
-}
-
-static const struct fsnotify_ops ek_watch_ops = {
-	.handle_inode_event	= ek_watch_event,
-	.free_mark		= ek_watch_free,
-};
-
-/* End a watch, and wait until it is no more. */
-static void ek_watch_end(void *data)
-{
-	struct ek_watch *watch = data;
-	struct fsnotify_group *group = watch->mark.group;
-
-	fsnotify_destroy_mark(&watch->mark, group);
-	fsnotify_put_mark(&watch->mark);
-	fsnotify_wait_marks_destroyed();
-	fsnotify_put_group(group);
-}
-
-static struct ek_watch *ek_watch_path(struct kunit *test, const struct path *path)
-{
-	struct fsnotify_group *group = fsnotify_alloc_group(&ek_watch_ops, 0);
-	struct ek_watch *watch = kzalloc(sizeof(*watch), GFP_KERNEL);
-
-	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, group);
-	KUNIT_ASSERT_NOT_NULL(test, watch);
-	fsnotify_init_mark(&watch->mark, group);
-	watch->mark.mask = FS_CREATE | FS_DELETE | FS_ISDIR;
-	KUNIT_ASSERT_EQ(test, fsnotify_add_inode_mark(&watch->mark, d_inode(path->dentry), 0), 0);
-	return watch;
-}
-
-static struct ek_watch *ek_watch(struct kunit *test, const char *name)
-{
-	struct ek_watch *watch;
-	struct path path;
-
-	ek_hold(test, name, &path);
-	watch = ek_watch_path(test, &path);
-	path_put(&path);
-	return watch;
-}
-
-static const struct super_operations *ek_super_operations;
-static atomic_t ek_made;
-
-static struct inode *ek_alloc_inode(struct super_block *sb)
-{
-	atomic_inc(&ek_made);
-	return ek_super_operations->alloc_inode(sb);
-}
-
-/* Fails without: eventfs_is_watched(). */
-static void watch_elsewhere_makes_no_inode(struct kunit *test)
-{
-	struct ek_fixture *fixture = test->priv;
-	struct ek_watch *watch = ek_watch(test, "events");
-	struct ek_dir *sys = ek_create(test, fixture->events, "sys");
-	static struct super_operations counting;
-
-	EK_EXPECT_FOUND(test, "events/sys");
-	ek_super_operations = ek_mnt->mnt_sb->s_op;
-	counting = *ek_super_operations;
-	counting.alloc_inode = ek_alloc_inode;
-	atomic_set(&ek_made, 0);
-	WRITE_ONCE(ek_mnt->mnt_sb->s_op, &counting);
-	ek_create(test, sys, "event");
-	WRITE_ONCE(ek_mnt->mnt_sb->s_op, ek_super_operations);
-	KUNIT_EXPECT_EQ(test, atomic_read(&ek_made), 0);
-	KUNIT_EXPECT_EQ(test, watch->created, 1);
-	ek_watch_end(watch);
-}
-
-/* Fails without: eventfs_notify_file(). */
-static void watch_hears_of_a_file_that_is_hidden(struct kunit *test)
-{
-	struct ek_dir *sys, *child;
-	struct ek_watch *watch;
-	u64 ino;
-
-	ek_create_event(test, &sys);
-	watch = ek_watch(test, "events/sys");
-	ino = ek_stat(test, "events/sys/format").ino;
-	child = ek_create(test, sys, "format");
-	KUNIT_EXPECT_EQ(test, watch->created, 1);
-	KUNIT_EXPECT_EQ(test, watch->deleted, 1);
-	ek_remove(child);
-	KUNIT_EXPECT_EQ(test, watch->created, 2);
-	KUNIT_EXPECT_EQ(test, watch->deleted, 2);
-	/* An audit rule follows the number. */
-	KUNIT_EXPECT_EQ(test, watch->ino, ino);
-	ek_watch_end(watch);
-}
-
-/* Fails without: fsnotify_mkdir() in tracefs_make_dir(). */
-static void static_directory_is_told(struct kunit *test)
-{
-	struct ek_fixture *fixture = test->priv;
-	struct ek_watch *watch = ek_watch(test, ".");
-	struct dentry *dir = tracefs_create_dir("dir", fixture->top);
-
-	KUNIT_EXPECT_NOT_NULL(test, dir);
-	KUNIT_EXPECT_EQ(test, watch->created, 1);
-	tracefs_remove(dir);
-	KUNIT_EXPECT_EQ(test, watch->deleted, 1);
-	ek_watch_end(watch);
-}
-
-/* Fails without: fsnotify_rmdir() in eventfs_remove_events_dir(). */
-static void removal_of_the_tree_is_told(struct kunit *test)
-{
-	struct ek_fixture *fixture = test->priv;
-	struct ek_watch *watch = ek_watch(test, "");
-	u64 ino = ek_stat(test, "events").ino;
-
-	ek_remove_events(test, fixture->events);
-	KUNIT_EXPECT_EQ(test, watch->deleted, 1);
-	KUNIT_EXPECT_EQ(test, watch->ino, ino);
-	ek_watch_end(watch);
-}
-
-/*
- * A child is told with its inode, whether or not it has one, and none stays.
- * Fails without: eventfs_notify() and the inode that it makes.
- */
-static void child_is_told_with_its_inode(struct kunit *test)
-{
-	struct ek_dir *sys, *event;
-	struct ek_watch *watch;
-	u64 ino;
-
-	ek_remove(ek_create_event(test, &sys));
-	watch = ek_watch(test, "events/sys");
-	for (int i = 0; i < 2; i++) {
-		unsigned int inodes = ek_inodes(test);
-
-		event = ek_create(test, sys, "event");
-		KUNIT_EXPECT_EQ(test, watch->created, i + 1);
-		KUNIT_EXPECT_EQ(test, ek_inodes(test), inodes);
-		ino = watch->ino;
-		KUNIT_EXPECT_EQ(test, ek_stat(test, "events/sys/event").ino, ino);
-		EK_EXPECT_FOUND(test, "events/sys/event/enable");
-		if (i)
-			ek_reclaim(test);
-		KUNIT_EXPECT_EQ(test, watch->created, i + 1);
-		KUNIT_EXPECT_EQ(test, watch->deleted, i);
-		ek_remove(event);
-		KUNIT_EXPECT_EQ(test, watch->deleted, i + 1);
-		KUNIT_EXPECT_EQ(test, watch->ino, ino);
-		KUNIT_EXPECT_EQ(test, ek_inodes(test), inodes);
-	}
-	ek_watch_end(watch);
-}
-
-/*
- * Races: bounded, and no worse than dull on one CPU
- */
-
-/* Look up one name and another over and over, and use what is found. */
+/* Look up a missing name and another one over and over, and open what is found. */
 static void ek_do_look(struct ek_work *work)
 {
 	while (!READ_ONCE(work->stop)) {
@@ -3927,10 +1243,10 @@ static void ek_do_relist(struct ek_work *work)
 }
 
 /*
- * Two look for a file of an event that comes and goes, one for its directory,
- * one lists it and one the system. Whatever they see, what is created is found,
- * what was removed is not, and nothing is left. Fails without: bumping the
- * generation; the references that a lookup takes; eventfs_drop_cached().
+ * An event is created and removed. Meanwhile, two tasks look up one of its files, one
+ * looks up its directory, one lists it and one lists the system. The event is found
+ * after each creation, but not after the removal, and nothing is left. Fails without:
+ * a new generation; the references that a lookup takes; eventfs_drop_cached().
  */
 static void lookups_race_removal(struct kunit *test)
 {
@@ -3955,13 +1271,13 @@ static void lookups_race_removal(struct kunit *test)
 	}
 	ek_stop(test, works, ARRAY_SIZE(works));
 
-	/* All have let go, nobody has shrunk anything: only sys is still cached. */
+	/* Nothing is in use, and there was no reclaim. Only events and sys are cached. */
 	KUNIT_EXPECT_EQ(test, ek_inodes(test), 2);
 	ek_remove(sys);
 	KUNIT_EXPECT_EQ(test, ek_inodes(test), 1);
 }
 
-/* As the last, with all of the tree, which stands for a tracing instance. */
+/* Like the previous case, with the whole tree, as when an instance is removed. */
 static void lookups_race_removal_of_the_tree(struct kunit *test)
 {
 	enum { ROUNDS = 50 };
@@ -3994,9 +1310,9 @@ static void ek_do_probe(struct ek_work *work)
 }
 
 /*
- * A name is created while two look for it for the first time: their miss must
- * not hide it. Fails, on two CPUs, with a generation that a miss reads after its
- * search, or that is bumped before the child can be found.
+ * A name is created while two tasks look it up for the first time. Their misses must
+ * not hide it. On two CPUs, fails with: a generation that a miss reads after its search,
+ * or that changes before the child can be found.
  */
 static void new_name_is_found_whoever_looks(struct kunit *test)
 {
@@ -4024,7 +1340,7 @@ static void new_name_is_found_whoever_looks(struct kunit *test)
 
 enum { EK_NR_STANDING = 64 };
 
-/* Find each of those that stand, none of them cached. */
+/* Look up the children that exist throughout, none of them cached. */
 static void ek_do_find_standing(struct ek_work *work)
 {
 	char name[32];
@@ -4042,7 +1358,7 @@ static void ek_do_find_standing(struct ek_work *work)
 	}
 }
 
-/* See that each of them is listed once. */
+/* Check that each of them is listed once. */
 static void ek_do_list_standing(struct ek_work *work)
 {
 	struct file *file = ek_open(work->test, "events/sys");
@@ -4070,9 +1386,8 @@ static void ek_do_list_standing(struct ek_work *work)
 }
 
 /*
- * The index changes all the time, but not what is looked for. Fails, on two
- * CPUs, with a search that met a change and does not go on, for a name or for
- * a position.
+ * The index changes all the time, but not the children that are looked for. On two CPUs,
+ * fails with: a search by name or position that is not repeated after a change.
  */
 static void standing_names_are_found_while_others_come_and_go(struct kunit *test)
 {
@@ -4108,7 +1423,7 @@ static void standing_names_are_found_while_others_come_and_go(struct kunit *test
 	ek_stop(test, works, ARRAY_SIZE(works));
 }
 
-/* A creator that is done is seen by everybody, whatever they have cached. */
+/* Once a creation has returned, its name is found, whatever other tasks have cached. */
 static void lookups_race_creation(struct kunit *test)
 {
 	enum { ROUNDS = 200 };
@@ -4130,271 +1445,6 @@ static void lookups_race_creation(struct kunit *test)
 	ek_stop(test, works, ARRAY_SIZE(works));
 }
 
-/*
- * Directories that are filled when somebody looks
- */
-
-/*
- * A look at the directory itself fills nothing. Fails without: eventfs_fill_dir() in
- * lookup, or in the listing; with: the store of NULL left out.
- */
-static void lazy_directory_is_filled_by_a_look_into_it(struct kunit *test)
-{
-	static const char * const looks[] = { "one", "none", "format", NULL };
-	struct ek_fixture *fixture = test->priv;
-
-	for (int i = 0; i < ARRAY_SIZE(looks); i++) {
-		struct ek_dir *dir = ek_create_lazy(test, fixture->events, "lazy");
-		struct ek_scan *scan;
-		char name[32];
-
-		EK_EXPECT_FOUND(test, "events/lazy");
-		ek_list(test, "events", 16, 16);
-		KUNIT_EXPECT_EQ(test, dir->fills, 0);
-		if (looks[i]) {
-			snprintf(name, sizeof(name), "events/lazy/%s", looks[i]);
-			KUNIT_EXPECT_EQ(test, ek_probe(test, name, 0),
-					strcmp(looks[i], "none") ? 0 : -ENOENT);
-			KUNIT_EXPECT_EQ_MSG(test, dir->fills, 1, "%s", name);
-		}
-		scan = ek_list(test, "events/lazy", 16, 3);
-		KUNIT_EXPECT_EQ(test, scan->nr, 2 + EK_NR_FILES + 2);
-		KUNIT_EXPECT_EQ(test, ek_listed(scan, "one"), 1);
-		KUNIT_EXPECT_EQ(test, ek_listed(scan, "two"), 1);
-		EK_EXPECT_FOUND(test, "events/lazy/two/format");
-		EK_EXPECT_ABSENT(test, "events/lazy/none");
-		EK_EXPECT_CACHED_MISS(test, "events/lazy/none");
-		KUNIT_EXPECT_EQ(test, dir->fills, 1);
-		ek_remove(dir);
-		KUNIT_EXPECT_TRUE(test, ek_is_released(dir->lazy[0]));
-		KUNIT_EXPECT_TRUE(test, ek_is_released(dir->lazy[1]));
-	}
-}
-
-/* Nothing is hidden by a failure. Fails with: fill cleared whatever it returned. */
-static void failed_filling_is_tried_again(struct kunit *test)
-{
-	struct ek_fixture *fixture = test->priv;
-	struct ek_dir *dir = ek_create_lazy(test, fixture->events, "lazy");
-	struct ek_scan *scan = ek_new_scan(test, 16);
-	struct file *file;
-
-	dir->fill_error = -ENOMEM;
-	KUNIT_EXPECT_EQ(test, ek_probe(test, "events/lazy/two", 0), -ENOMEM);
-	KUNIT_EXPECT_EQ(test, ek_probe(test, "events/lazy/none", 0), -ENOMEM);
-	file = ek_open(test, "events/lazy");
-	KUNIT_EXPECT_EQ(test, ek_list_rest(file, scan, 16), -ENOMEM);
-	ek_close(file);
-	KUNIT_EXPECT_EQ(test, dir->fills, 3);
-
-	dir->fill_error = 0;
-	EK_EXPECT_FOUND(test, "events/lazy/two");
-	EK_EXPECT_ABSENT(test, "events/lazy/none");
-	KUNIT_EXPECT_EQ(test, ek_list(test, "events/lazy", 16, 16)->nr, 2 + EK_NR_FILES + 2);
-	KUNIT_EXPECT_EQ(test, dir->fills, 4);
-}
-
-/* Fails with: eventfs_change() in filling, a birth of its own for each child. */
-static void filling_is_no_change(struct kunit *test)
-{
-	struct ek_fixture *fixture = test->priv;
-	struct ek_dir *dir = ek_create_lazy(test, fixture->events, "lazy");
-	struct kstat before = ek_stat(test, "events/lazy");
-	struct kstat after, child;
-	s64 age;
-
-	ek_tick();
-	child = ek_stat(test, "events/lazy/one");
-	after = ek_stat(test, "events/lazy");
-	KUNIT_EXPECT_EQ(test, dir->fills, 1);
-	KUNIT_EXPECT_TRUE(test, timespec64_equal(&before.mtime, &after.mtime));
-	age = timespec64_to_ns(&child.mtime) - timespec64_to_ns(&before.mtime);
-	KUNIT_EXPECT_GE(test, age, 0);
-	KUNIT_EXPECT_LT(test, age, 1 << 16);
-}
-
-static bool ek_defer(struct ek_dir *dir)
-{
-	guard(eventfs)(dir->node);
-	eventfs_defer(dir->node);
-	return !eventfs_is_filled(dir->node);
-}
-
-/*
- * Who creates or removes a child asks first. Fails without: eventfs_change() in
- * eventfs_defer(), or the question for watches.
- */
-static void change_of_a_lazy_directory_is_deferred(struct kunit *test)
-{
-	struct ek_fixture *fixture = test->priv;
-	struct ek_dir *dir = ek_create_lazy(test, fixture->events, "lazy");
-	struct kstat before, after;
-	struct ek_watch *watch;
-
-	before = ek_stat(test, "events/lazy");
-	ek_tick();
-	KUNIT_EXPECT_TRUE(test, ek_defer(dir));
-	KUNIT_EXPECT_EQ(test, dir->fills, 0);
-	after = ek_stat(test, "events/lazy");
-	KUNIT_EXPECT_GT(test, timespec64_compare(&after.mtime, &before.mtime), 0);
-
-	watch = ek_watch(test, "events/lazy");
-	dir->fill_error = -ENOMEM;
-	KUNIT_EXPECT_TRUE(test, ek_defer(dir));
-	dir->fill_error = 0;
-	KUNIT_EXPECT_FALSE(test, ek_defer(dir));
-	KUNIT_EXPECT_EQ(test, dir->fills, 2);
-	KUNIT_EXPECT_EQ(test, watch->created, 0);
-	ek_remove(dir->lazy[0]);
-	KUNIT_EXPECT_EQ(test, watch->deleted, 1);
-	ek_watch_end(watch);
-	KUNIT_EXPECT_FALSE(test, ek_defer(dir));
-	EK_EXPECT_ABSENT(test, "events/lazy/one");
-}
-
-/* Children of the root, which is cached all the time, are left to be created as well. */
-static void events_directory_may_be_lazy(struct kunit *test)
-{
-	struct ek_fixture *fixture = test->priv;
-	struct ek_dir *root = ek_new_lazy(test);
-	struct kstat before, after;
-
-	ek_remove_events(test, fixture->events);
-	KUNIT_ASSERT_EQ(test, ek_adopt(root, eventfs_create_lazy_events_dir("events",
-									    fixture->top, 0750,
-									    ek_entries,
-									    EK_NR_FILES, root,
-									    ek_fill)), 0);
-	fixture->events = root;
-	EK_EXPECT_FOUND(test, "events");
-	before = ek_stat(test, "events");
-	ek_tick();
-	KUNIT_EXPECT_TRUE(test, ek_defer(root));
-	after = ek_stat(test, "events");
-	KUNIT_EXPECT_GT(test, timespec64_compare(&after.mtime, &before.mtime), 0);
-	KUNIT_EXPECT_EQ(test, root->fills, 0);
-	KUNIT_EXPECT_EQ(test, after.mode, S_IFDIR | 0750);
-	KUNIT_EXPECT_EQ(test, ek_stat(test, "events/two").mode, S_IFDIR | 0750);
-	EK_EXPECT_FOUND(test, "events/two/format");
-	KUNIT_EXPECT_EQ(test, root->fills, 1);
-	KUNIT_EXPECT_EQ(test, ek_list(test, "events", 16, 16)->nr, 2 + EK_NR_FILES + 2);
-	KUNIT_EXPECT_EQ(test, eventfs_fill_dir(root->node), 0);
-	KUNIT_EXPECT_EQ(test, root->fills, 1);
-}
-
-/* Fails without: the greater of both times in eventfs_add_lazy_dir(). */
-static void lazy_directory_is_as_old_as_its_last_change(struct kunit *test)
-{
-	struct ek_fixture *fixture = test->priv;
-	struct ek_dir *dirs[] = { ek_new_dir(test), ek_new_dir(test) };
-	struct kstat root = ek_stat(test, "events");
-	s64 born = timespec64_to_ns(&root.btime);
-	const s64 changed[] = { born - NSEC_PER_SEC, born + NSEC_PER_SEC };
-	static const char * const names[] = { "early", "late" };
-
-	for (int i = 0; i < ARRAY_SIZE(dirs); i++) {
-		struct eventfs_inode *node;
-		struct kstat stat;
-		char name[32];
-		s64 age;
-
-		scoped_guard(eventfs, fixture->events->node)
-			node = eventfs_add_lazy_dir(names[i], fixture->events->node, ek_entries,
-						    EK_NR_FILES, dirs[i], ek_fill, changed[i]);
-		KUNIT_ASSERT_EQ(test, ek_adopt(dirs[i], node), 0);
-		snprintf(name, sizeof(name), "events/%s", names[i]);
-		stat = ek_stat(test, name);
-		age = timespec64_to_ns(&stat.mtime) - max(born, changed[i]);
-		KUNIT_EXPECT_GE(test, age, 0);
-		KUNIT_EXPECT_LT(test, age, 1 << 16);
-	}
-}
-
-struct ek_victim {
-	struct kunit *test;
-	struct completion done;
-	int error;
-};
-
-static int ek_look_until_killed(void *data)
-{
-	struct ek_victim *victim = data;
-
-	allow_signal(SIGKILL);
-	victim->error = ek_probe(victim->test, "events/lazy/one", 0);
-	complete_all(&victim->done);
-	return 0;
-}
-
-/* Fails with: mutex_lock() in eventfs_fill_dir(). */
-static void killed_task_fills_nothing(struct kunit *test)
-{
-	struct ek_fixture *fixture = test->priv;
-	struct ek_dir *dir = ek_create_lazy(test, fixture->events, "lazy");
-	struct ek_victim victim = { .test = test };
-	struct task_struct *task;
-
-	init_completion(&victim.done);
-	eventfs_lock(dir->node);
-	task = kthread_run(ek_look_until_killed, &victim, "ek_victim");
-	if (!IS_ERR(task)) {
-		for (int i = 0; i < 1000 && READ_ONCE(task->__state) != TASK_KILLABLE; i++)
-			fsleep(1000);
-		send_sig(SIGKILL, task, 1);
-		KUNIT_EXPECT_NE(test, wait_for_completion_timeout(&victim.done, 10 * HZ), 0);
-	}
-	eventfs_unlock(dir->node);
-	KUNIT_ASSERT_FALSE(test, IS_ERR(task));
-	wait_for_completion(&victim.done);
-	KUNIT_EXPECT_EQ(test, victim.error, -EINTR);
-	KUNIT_EXPECT_EQ(test, dir->fills, 0);
-	EK_EXPECT_FOUND(test, "events/lazy/one");
-	KUNIT_EXPECT_EQ(test, dir->fills, 1);
-}
-
-/* Fails without: the test for a dead node in eventfs_fill_locked(). */
-static void removed_directory_is_not_filled(struct kunit *test)
-{
-	struct ek_fixture *fixture = test->priv;
-	struct ek_dir *dir = ek_create_lazy(test, fixture->events, "lazy");
-	struct ek_scan *scan = ek_new_scan(test, 16);
-	struct file *file = ek_open(test, "events/lazy");
-	struct path path;
-
-	ek_remove(dir);
-	KUNIT_EXPECT_EQ(test, vfs_path_lookup(file->f_path.dentry, ek_mnt, "one", 0, &path),
-			-ENOENT);
-	KUNIT_EXPECT_EQ(test, ek_list_rest(file, scan, 16), -ENOENT);
-	ek_close(file);
-	KUNIT_EXPECT_EQ(test, dir->fills, 0);
-	KUNIT_EXPECT_TRUE(test, ek_is_released(dir));
-}
-
-/* Two who look and one who removes: the directory is filled once or not at all. */
-static void filling_races_removal(struct kunit *test)
-{
-	struct ek_fixture *fixture = test->priv;
-
-	for (int i = 0; i < 200; i++) {
-		struct ek_dir *dir = ek_create_lazy(test, fixture->events, "lazy");
-		struct ek_work *looks[2], *remove;
-
-		looks[0] = ek_start(test, ek_do_lookup, NULL, "events/lazy/one");
-		looks[1] = ek_start(test, ek_do_lookup, NULL, "events/lazy/two");
-		remove = ek_start(test, ek_do_remove, dir, NULL);
-		for (int k = 0; k < ARRAY_SIZE(looks); k++) {
-			int error = ek_join(looks[k]);
-
-			KUNIT_EXPECT_TRUE(test, !error || error == -ENOENT);
-			if (!error)
-				path_put(&looks[k]->path);
-		}
-		ek_join(remove);
-		KUNIT_EXPECT_LE(test, dir->fills, 1);
-		EK_EXPECT_ABSENT(test, "events/lazy");
-	}
-}
-
 static void ek_do_find(struct ek_work *work)
 {
 	while (!READ_ONCE(work->stop)) {
@@ -4407,7 +1457,7 @@ static void ek_do_find(struct ek_work *work)
 	}
 }
 
-/* Fails without: falling through to the file when the child died under the lookup. */
+/* Fails without: the search for a file if the child dies during the lookup. */
 static void hidden_file_is_found_when_its_child_goes(struct kunit *test)
 {
 	enum { ROUNDS = 1000 };
@@ -4420,7 +1470,7 @@ static void hidden_file_is_found_when_its_child_goes(struct kunit *test)
 	for (int i = 0; i < ROUNDS; i++) {
 		struct ek_dir *child = ek_create(test, sys, "format");
 
-		/* Be gone just when somebody looks. */
+		/* Vary the moment of the removal, so that it hits a lookup. */
 		udelay(i % 128);
 		ek_remove(child);
 		udelay(i % 32);
@@ -4439,8 +1489,8 @@ static void ek_do_miss(struct ek_work *work)
 }
 
 /*
- * Other children come and go, so that a walk searches for the name again just when it
- * comes. Fails with: a generation that is read after that search.
+ * Other children are created and removed, so that a walk searches for the name again
+ * just when it is created. Fails with: a generation that is read after that search.
  */
 static void new_name_is_found_whoever_searches(struct kunit *test)
 {
@@ -4457,7 +1507,7 @@ static void new_name_is_found_whoever_searches(struct kunit *test)
 
 		udelay(i % 64);
 		child = ek_create(test, sys, "child");
-		/* Who searched before has said so by then. */
+		/* After this, a search that began before has ended. */
 		count = READ_ONCE(work->count);
 		while (READ_ONCE(work->count) < count + 2)
 			cond_resched();
@@ -4470,7 +1520,7 @@ static void new_name_is_found_whoever_searches(struct kunit *test)
 	ek_join(work);
 }
 
-static struct kunit_case ek_cases[] = {
+static struct kunit_case eventfs_cases[] = {
 	KUNIT_CASE(absent_name_is_not_found),
 	KUNIT_CASE(existing_name_is_found),
 	KUNIT_CASE(found_name_is_cached),
@@ -4484,82 +1534,10 @@ static struct kunit_case ek_cases[] = {
 	KUNIT_CASE(recreated_name_is_another),
 	KUNIT_CASE(directory_keeps_its_inode),
 	KUNIT_CASE(cache_gives_back_what_it_took),
-	KUNIT_CASE(removal_leaves_nothing_cached),
-	KUNIT_CASE(removal_takes_what_is_below),
-	KUNIT_CASE(removed_while_a_path_is_held),
-	KUNIT_CASE(removed_while_a_miss_is_in_use),
-	KUNIT_CASE(removed_while_a_file_is_open),
-	KUNIT_CASE(removed_while_a_directory_is_open),
-	KUNIT_CASE(removal_waits_for_lookup),
-	KUNIT_CASE(removal_waits_for_all),
-	KUNIT_CASE(removal_waits_for_lookup_below),
-	KUNIT_CASE(removal_waits_for_listing),
-	KUNIT_CASE(removal_drops_what_is_below_a_stale_name),
-	KUNIT_CASE(what_is_let_go_during_removal_goes),
-	KUNIT_CASE(stuck_callback_delays_nothing_else),
-	KUNIT_CASE(stuck_reader_delays_nothing),
-	KUNIT_CASE(dying_parent_takes_no_child),
-	KUNIT_CASE(removing_null_does_nothing),
-	KUNIT_CASE(tree_is_removed_through_any_node),
-	KUNIT_CASE_SLOW(tree_with_a_thousand_children_is_removed),
-	KUNIT_CASE(nested_directories_go_from_the_bottom_up),
-	KUNIT_CASE(two_trees_stand_side_by_side),
-	KUNIT_CASE(bad_name_is_refused),
-	KUNIT_CASE(unusual_name_is_taken),
-	KUNIT_CASE(longer_name_is_not_looked_up),
-	KUNIT_CASE(taken_name_is_refused),
-	KUNIT_CASE(child_hides_the_file_of_its_name),
-	KUNIT_CASE(bad_parent_is_refused),
-	KUNIT_CASE(bad_size_is_refused),
-	KUNIT_CASE(size_may_differ),
-	KUNIT_CASE(most_files_are_served),
-	KUNIT_CASE(position_belongs_to_an_entry),
-	KUNIT_CASE(what_stands_is_listed_once),
-	KUNIT_CASE(inode_numbers_are_unique_and_listed),
-	KUNIT_CASE(same_number_is_another_inode),
-	KUNIT_CASE(numbers_go_on),
-	KUNIT_CASE(names_of_equal_hash_are_told_apart),
-	KUNIT_CASE(names_of_equal_hash_are_limited),
-	KUNIT_CASE(last_positions_are_served),
-	KUNIT_CASE_SLOW(many_children_are_served),
-	KUNIT_CASE(attributes_survive_reclaim),
-	KUNIT_CASE(set_times_stay_in_range),
-	KUNIT_CASE(truncation_changes_nothing),
-	KUNIT_CASE(owner_follows_the_mount_until_set),
-	KUNIT_CASE(owner_of_any_other_reset_is_void),
-	KUNIT_CASE(permission_follows_the_owner),
-	KUNIT_CASE(static_owner_follows_the_mount_until_set),
-	KUNIT_CASE(instances_have_an_owner_of_their_own),
-	KUNIT_CASE(options_are_told),
-	KUNIT_CASE(static_file_starts_afresh),
-	KUNIT_CASE(chown_and_remount_agree),
-	KUNIT_CASE(directory_changes_when_a_child_comes_or_goes),
-	KUNIT_CASE(set_time_holds_until_the_next_change),
-	KUNIT_CASE(clock_that_is_set_back_is_right),
-	KUNIT_CASE(event_is_not_older_than_what_was_touched_before),
-	KUNIT_CASE(links_tell_the_living_from_the_dead),
-	KUNIT_CASE_PARAM(failed_allocation_changes_nothing, ek_ops_gen_params),
-	KUNIT_CASE(removal_allocates_nothing),
-	KUNIT_CASE(last_put_may_come_from_reclaim),
-	KUNIT_CASE(node_outlives_its_last_put),
 	KUNIT_CASE(asking_takes_no_lock),
 	KUNIT_CASE(asking_takes_i_lock_once_after_a_change),
 	KUNIT_CASE(asking_does_not_sleep),
 	KUNIT_CASE(security_module_may_block),
-	KUNIT_CASE(watch_elsewhere_makes_no_inode),
-	KUNIT_CASE(watch_hears_of_a_file_that_is_hidden),
-	KUNIT_CASE(static_directory_is_told),
-	KUNIT_CASE(removal_of_the_tree_is_told),
-	KUNIT_CASE(child_is_told_with_its_inode),
-	KUNIT_CASE(lazy_directory_is_filled_by_a_look_into_it),
-	KUNIT_CASE(failed_filling_is_tried_again),
-	KUNIT_CASE(filling_is_no_change),
-	KUNIT_CASE(change_of_a_lazy_directory_is_deferred),
-	KUNIT_CASE(events_directory_may_be_lazy),
-	KUNIT_CASE(lazy_directory_is_as_old_as_its_last_change),
-	KUNIT_CASE(killed_task_fills_nothing),
-	KUNIT_CASE(removed_directory_is_not_filled),
-	KUNIT_CASE_SLOW(filling_races_removal),
 	KUNIT_CASE_SLOW(lookups_race_removal),
 	KUNIT_CASE(lookups_race_removal_of_the_tree),
 	KUNIT_CASE(lookups_race_creation),
@@ -4570,13 +1548,16 @@ static struct kunit_case ek_cases[] = {
 	{}
 };
 
-static struct kunit_suite ek_suite = {
+static struct kunit_suite eventfs_suite = {
 	.name		= "eventfs",
 	.suite_init	= ek_suite_init,
 	.suite_exit	= ek_suite_exit,
 	.init		= ek_init,
 	.exit		= ek_exit,
-	.test_cases	= ek_cases,
+	.test_cases	= eventfs_cases,
 };
-
-kunit_test_suite(ek_suite);
+kunit_test_suites(&eventfs_suite,
+		  &eventfs_tree_suite,
+		  &eventfs_attr_suite,
+		  &eventfs_watch_suite,
+		  &eventfs_lazy_suite);
