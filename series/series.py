@@ -77,20 +77,13 @@ class Series:
                               "the patches with make series-save")
         if not self.patches:
             raise Failure(f"{name_of(path)} has no patches: make series-save writes them")
-        self.cover = self.subject_and_text(path / "cover.txt")
-
-    @staticmethod
-    def subject_and_text(path):
-        if not path.is_file():
-            raise Failure(f"{name_of(path)} is missing: write the cover letter there")
-        text = path.read_text(encoding="utf-8")
-        lines = text.count("\n")
-        if lines > COVER_LINES:
-            raise Failure(f"{name_of(path)} has {lines} lines: shorten it to {COVER_LINES}")
-        match = re.fullmatch(r"(?:Subject: )?(?:\[[^]\n]*\] )?(\S.*)\n\n\n*(\S[^\0]*)", text)
-        if not match:
-            raise Failure(f"{name_of(path)} needs a subject, an empty line and a text")
-        return match[1], match[2].rstrip("\n")
+        cover = path / "cover.txt"
+        text = cover.read_text(encoding="utf-8") if cover.is_file() else ""
+        match = re.fullmatch(r"(?:Subject: )?(?:\[[^]\n]*\] )?(\S.*)\n\n(\S[^\0]*)", text)
+        if not match or text.count("\n") > COVER_LINES:
+            raise Failure(f"{name_of(cover)} must have a subject, an empty line and the text of "
+                          f"the cover letter, in {COVER_LINES} lines at most")
+        self.cover = match[1], match[2].rstrip("\n")
 
 
 def name_of(path):
@@ -221,30 +214,33 @@ def write_mails(stack, one, before, to, args):
         "--cover-from-description=subject", *([f"-v{args.reroll}"] if args.reroll else []),
         f"{before}..{one.branch}")
     cover, *mails = sorted(to.glob("*.patch"))
-    sender = parseaddr(args.signoff or "")
-    signed = [f"{what}: {value}" for what, value in (
+    signed = [f"--trailer={what}: {value}" for what, value in (
         ("Assisted-by", args.assisted_by), ("Signed-off-by", args.signoff)) if value]
     everyone = {}
-    for mail in [*mails, cover]:
-        text = mail.read_text(encoding="utf-8")
-        if args.signoff:
-            text = re.sub("^From: .*", f"From: {formataddr(sender)}", text, count=1, flags=re.M)
-        if mail == cover:
-            copies = "".join(f"Cc: {who}\n" for who in everyone)
-            text = text.replace(base, f"{base}\n\n{copies}", 1)
-        write_file(mail, text.encode())
-        copies = [who for who in stack.copies(text) + one.copies
-                  if parseaddr(who)[1] != sender[1]] if mail != cover else []
+    for mail in mails:
+        text = sent_by(args.signoff, mail)
+        copies = [f"Cc: {who}" for who in stack.copies(text) + one.copies
+                  if parseaddr(who)[1] not in (args.signoff or "")]
         everyone |= dict.fromkeys(copies)
-        lines = [f"Cc: {who}" for who in copies if not re.search(
-            f"^Cc:.*{re.escape(parseaddr(who)[1])}", text, re.M)] + signed
-        if mail != cover:
-            git("interpret-trailers", "--in-place", mail,
-                *(word for line in lines for word in ("--trailer", line)))
+        git("interpret-trailers", "--in-place", mail, *(
+            f"--trailer={copy}" for copy in copies
+            if not re.search(rf"^Cc:.*{re.escape(parseaddr(copy[4:])[1])}", text, re.M)), *signed)
+    text = sent_by(args.signoff, cover)
+    write_file(cover, text.replace(base, "\n".join([f"{base}\n", *everyone]), 1).encode())
     git("checkout", "-q", "--detach", before)
     git.am(*mails)
     git("diff", "--exit-code", one.branch, failure=f"{to}: the mails give other files")
     print(f"{to}: a cover letter and {len(mails)} patches for Linux {stack.source.version}")
+
+
+def sent_by(signoff, mail):
+    """Replaces the From: of a mail by whoever signs. Return: the mail's text"""
+    text = mail.read_text(encoding="utf-8")
+    if signoff:
+        text = re.sub("^From: .*", f"From: {formataddr(parseaddr(signoff))}", text, count=1,
+                      flags=re.M)
+        write_file(mail, text.encode())
+    return text
 
 
 def write(args):
@@ -263,10 +259,10 @@ def write(args):
             if one.title in titles:
                 to = BUILD / "series" / one.name.replace("/", "-")
                 write_mails(stack, one, before, to, args)
-    missing = [f"{name}='{form}'" for name, form, value in (
-        ("SIGNOFF", "Name <mail>", args.signoff), ("ASSISTED_BY", "...", args.assisted_by)) if not value]
+    missing = "" if args.signoff else " SIGNOFF='Name <mail>'"
+    missing += "" if args.assisted_by else " ASSISTED_BY='...'"
     if missing:
-        print(f"before they may be sent: {', '.join(missing)} (see series/README.md)")
+        print(f"still to be given before they may be sent:{missing} (see series/README.md)")
     return 0
 
 
@@ -339,14 +335,13 @@ def command_line():
     kernel_build.add_arguments(parser, choose=False)
     parser.set_defaults(base="mainline", run=write)
     parser.add_argument("--only", metavar="SERIES", help="write only this series, such as 1-fixes")
-    for name, what in (("signoff", "sign the patches off, and send them, as this person"),
-                       ("reviewer", "add this person to MAINTAINERS")):
-        parser.add_argument(f"--{name}", metavar="PERSON", help=f"{what}: 'Name <mail>'",
-                            type=matching(name.upper(), *PERSON))
-    parser.add_argument("--assisted-by", metavar="TOOL", help="say so in patches and letters",
-                        type=matching("ASSISTED_BY", r"\S.*", "a tool's name"))
-    parser.add_argument("--reroll", metavar="N", help="the number of this version, from 2 on",
-                        type=matching("REROLL", r"[1-9]\d?", "a number"))
+    for name, form, what in (
+            ("signoff", PERSON, "sign the patches off, and send them, as this person"),
+            ("assisted-by", (r"\S.*", "a tool's name"), "say so in the patches and letters"),
+            ("reviewer", PERSON, "add this person to MAINTAINERS"),
+            ("reroll", (r"[1-9]\d?", "a number"), "the number of this version, from 2 on")):
+        parser.add_argument(f"--{name}", metavar="VALUE", help=what,
+                            type=matching(name.upper().replace("-", "_"), *form))
     for name, function, what in (("branch", to_branches, "make commits of the patches in TREE"),
                                  ("save", from_branches, "write the commits in TREE back")):
         parser.add_argument(f"--{name}", dest="run", action="store_const", const=function, help=what)
