@@ -274,6 +274,9 @@ def work_tree(args, what):
     if not (path / ".git").exists() or not (path / "fs/tracefs").is_dir():
         raise Failure(f"TREE={args.tree} is not a git work tree of the kernel")
     base, git = kernel_source.own_tree(path).base, Git(path)
+    if any((path / git("rev-parse", "--git-path", f"rebase-{how}")).exists()
+           for how in ("apply", "merge")):
+        raise Failure(f"TREE={args.tree}: finish git rebase or git am there, or abort it")
     changed = git("status", "--porcelain", "--untracked-files=no").splitlines()
     if changed:
         raise Failure(f"TREE={args.tree}: {changed[0].split()[-1]} was changed: commit or stash it")

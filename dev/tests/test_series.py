@@ -230,6 +230,9 @@ class Branches(SeriesTest):
                              tree=tree)
         (self.top / "linux/fs/tracefs/inode.c").write_text("mine\n")
         self.refuses("linux: fs/tracefs/inode.c was changed: commit or stash it", series.to_branches)
+        (self.top / "linux/.git/rebase-merge").mkdir()
+        self.refuses("linux: finish git rebase or git am there, or abort it", series.from_branches)
+        (self.top / "linux/.git/rebase-merge").rmdir()
         self.git("checkout", "-q", "-f", "eventfs/base")
         for name in ("1-first", "2-second"):
             self.git("branch", "-D", f"eventfs/{name}")
