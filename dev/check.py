@@ -283,8 +283,8 @@ class Tree:
         """The patches apply, and give these files in the end."""
         source = self.kernel.source
         with tempfile.TemporaryDirectory(prefix="eventfs-series-") as scratch:
-            count = patch_series.check(patch_series.Stack(
-                source, patch_series.all_series(source.base), Path(scratch) / "tree"))
+            count = patch_series.Stack(source, patch_series.all_series(source.base),
+                                       Path(scratch) / "tree").check()
         return count, self.found()
 
 
