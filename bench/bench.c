@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Measure what an operation costs, and print it
+ * Measure the cost of operations, and print it
  *
  *   bench ops | memory | stages | cpus	the cases of one boot, in order
  *   bench ops CASE			one of them
  *
- * Each line is "case,place,size,figure": which case, which file system, how
- * many directories of events there were, and nanoseconds for each operation, or
- * bytes. With a clock that counts instructions a nanosecond is an instruction.
+ * Each line is "case,place,size,figure": the case, the file system, the number of
+ * directories of events, and the nanoseconds of an operation, or bytes. With a
+ * clock that counts instructions, a nanosecond is an instruction.
  *
  * Runs as root on a kernel of "make bench", which has bench/trees.c in it.
  */
