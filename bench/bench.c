@@ -2,7 +2,7 @@
 /*
  * Measure the cost of operations, and print it
  *
- *   bench ops | memory | stages | cpus	the cases of one boot, in order
+ *   bench ops | memory | stages | many | cpus	the cases of one boot, in order
  *   bench ops CASE			one of them
  *
  * Each line is "case,place,size,figure": the case, the file system, the number of
@@ -686,6 +686,32 @@ static void instances_of_numbers(void)
 		instance("rmdir", --had);
 }
 
+/* What the first look into a new instance costs, and the same walk later */
+static void first_looks_into_instance(void)
+{
+	static const char events[] = TRACING "/instances/b000/events";
+	unsigned int count;
+
+	instance("mkdir", 0);
+	drop_caches();
+	begin("first stat in a system", "eventfs", 0);
+	must_stat(TRACING "/instances/b000/events/sched/sched_switch");
+	end(1);
+	instance("rmdir", 0);
+
+	instance("mkdir", 0);
+	drop_caches();
+	begin("walk of a new instance", "eventfs", 0);
+	count = walk(events);
+	end(count);
+	drop_caches();
+	begin("walk of an instance", "eventfs", 0);
+	count = walk(events);
+	end(count);
+	instance("rmdir", 0);
+	settle();
+}
+
 /*
  * Memory. Run first in a boot: what is measured is what nobody touched.
  */
@@ -813,6 +839,25 @@ static void memory_of_stages(void)
 	settle();
 }
 
+/* The slab of new instances, in a boot of its own: freed objects would be used again. */
+static void memory_of_many_instances(void)
+{
+	static const unsigned int numbers[] = { 1, 10, 100 };
+	unsigned int had = 0;
+	long slab;
+
+	drop_caches();
+	slab = meminfo("Slab");
+	for (unsigned int i = 0; i < ARRAY_SIZE(numbers); i++) {
+		while (had < numbers[i])
+			instance("mkdir", had++);
+		settle();
+		result("instances slab", "eventfs", had, meminfo("Slab") - slab);
+	}
+	while (had)
+		instance("rmdir", --had);
+}
+
 /*
  * Two CPUs
  */
@@ -923,7 +968,9 @@ static const struct {
 	{ "ops",	"others",	trees_of_others },
 	{ "ops",	"way",		removal_gives_way },
 	{ "ops",	"instances",	instances_of_numbers },
+	{ "ops",	"looks",	first_looks_into_instance },
 	{ "stages",	"stages",	memory_of_stages },
+	{ "many",	"many",		memory_of_many_instances },
 	{ "memory",	"instance",	memory_of_instances },
 	{ "memory",	"nodes",	memory_of_nodes },
 	{ "memory",	"files",	memory_of_files },
@@ -943,6 +990,6 @@ int main(int argc, char **argv)
 		ran = true;
 	}
 	if (!ran)
-		errx(2, "usage: bench ops|stages|memory|cpus [CASE]");
+		errx(2, "usage: bench ops|memory|stages|many|cpus [CASE]");
 	return 0;
 }

@@ -56,6 +56,9 @@ LINES = (
     ("remove warm", 2000, "removal of a directory, all cached", None),
     ("create instance", 10, "creation of an instance", None),
     ("remove instance", 10, "removal of an instance", None),
+    ("first stat in a system", 0, "first stat in sched/ of a new instance", None),
+    ("walk of a new instance", 0, "walk of events/ of a new instance, per entry", None),
+    ("walk of an instance", 0, "a second such walk, nothing cached, per entry", None),
     ("others wait for a removal", 20000, "longest wait of others for a removal of 20,000", None),
     ("inodes left", 2000, "inodes left after 2,000 events were removed", 0),
     ("event directory", None, "bytes of an event directory", 92 / 96),
@@ -74,6 +77,7 @@ GROWING = ("first stat", "first stat of a file", "miss distinct",
            "miss repeated", "stat warm", "list new", "list 32 KiB", "list 280 bytes",
            "create", "remove cold", "remove warm")
 INSTANCES = ("create instance", "first stat in instance", "remove instance")
+NUMBERS = (1, 10, 100)
 NEIGHBOURS = ("tmpfs", "sysfs", "procfs")
 SIZES = (100, 1000, 2000, 10000, 20000)
 
@@ -170,18 +174,25 @@ def measure(kernel, boot, machine, profile=""):
 def measure_all(args):
     """Every boot of every kernel."""
     counting = guests.Machine(icount=True)
+    # A hundred instances of v6.1 need most of a GiB.
+    large = guests.Machine(icount=True, mem="2G")
     figures = Figures()
     kernels = {which: BenchKernel(which, args.base, args.ksrc)
                for which in ("eventfs", "stock")}
     for which, kernel in kernels.items():
-        for boot in ("ops", "memory", "stages"):
-            figures.add(which, measure(kernel, boot, counting))
+        figures.add(which, measure(kernel, "ops", counting))
+        figures.add(which, measure(kernel, "memory", counting))
+        figures.add(which, measure(kernel, "stages", counting))
+        figures.add(which, measure(kernel, "many", large))
     old = {}
     if recorded(args.base).exists():
-        # That kernel is what it was.
+        # That kernel does not change.
         old = {key[1:]: numbers for key, numbers
                in read_figures(recorded(args.base)).numbers.items() if key[0] == OLD}
-    figures.add(OLD, old or measure(BenchKernel("stock", OLD), "stages", counting))
+    if not old:
+        kernel = BenchKernel("stock", OLD)
+        old = {**measure(kernel, "stages", counting), **measure(kernel, "many", large)}
+    figures.add(OLD, old)
     # In turn, so that what else the machine does meets both.
     for _ in range(CPU_BOOTS):
         for which, kernel in kernels.items():
@@ -213,7 +224,7 @@ def growth_tables(figures):
     result = ""
     for title, cases, sizes in (("instructions, by number of directories", GROWING, SIZES),
                                 ("instructions, by number of instances", INSTANCES,
-                                 (1, 10, 100))):
+                                 NUMBERS)):
         rows = [[f"{case}, {which}", *(number(figures.find(which, case, size))
                                        for size in sizes)]
                 for case in cases for which in ("eventfs", "stock")]
@@ -230,10 +241,13 @@ def memory_tables(figures):
     kib = [[stage[5:], *(number(figures.find(kernel, stage) / 1024)
                          for kernel in ("eventfs", "stock", OLD))]
            for stage in stages(figures)]
+    many = [[which, *(number(figures.find(which, "instances slab", size) / 1024)
+                      for size in NUMBERS)] for which in ("eventfs", "stock", OLD)]
     caches = sorted({key[1] for key in figures.numbers if key[2] == "slab of instance"})
     rows = [[cache, *(number(figures.find(kernel, cache, place="slab of instance"))
                       for kernel in ("eventfs", "stock"))] for cache in caches]
     return (table(["KiB of slab, by stage of use", "eventfs", "stock", OLD], kib)
+            + table(["KiB of slab, by number of new instances", *map(str, NUMBERS)], many)
             + table(["bytes of slab of an instance, by cache", "eventfs", "stock"], rows))
 
 
@@ -265,10 +279,10 @@ def write_results(figures, to, name):
             block = re.sub(r"\W+", "_", f"{kernel} {case}")
             data += [f"${block} << END", *(f"{size} {figures.find(kernel, case, size)}"
                                            for size in SIZES), "END"]
-    before, after = stages(figures)[:2]
-    data += ["$instance << END", *(
-        f"{i} {(figures.find(kernel, after) - figures.find(kernel, before)) / 1024:.0f}"
-        for i, kernel in enumerate((OLD, "stock", "eventfs"))), "END"]
+    for kernel in ("eventfs", "stock", OLD):
+        data += [f"${re.sub(r'[^a-z0-9]', '_', kernel)}_instances << END",
+                 *(f"{size} {figures.find(kernel, 'instances slab', size) / 1024}"
+                   for size in NUMBERS), "END"]
     script = BUILD / "bench" / f"{name}.gp"
     write_file(script, "\n".join([*data, f"load '{BENCH}/plot.gp'\n"]).encode())
     run(["gnuplot", script], f"{script}: gnuplot failed")

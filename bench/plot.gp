@@ -20,22 +20,27 @@ set label 1 "{/:Bold What operations on events cost: lower is better}" \
 	at screen 0.5,0.97 center textcolor rgb grey font ',15'
 set multiplot layout 2,3 margins 0.085,0.985,0.09,0.86 spacing 0.085,0.18
 
-# Three bars, each with its figure above it
-set style fill solid border
-set boxwidth 0.6
-set xrange [-0.6:2.6]
-set yrange [0:6000]
-set xtics ('v6.1, before eventfs' 0, 'stock' 1, 'this eventfs' 2) scale 0 font ',10'
+set logscale xy
+set format x '%.0s%c'
+
+# The last point of each line has its figure beside it.
+set xrange [0.7:250]
+set yrange [20:2000000]
+set xtics (1, 10, 100)
+set xlabel 'instances'
 set ylabel 'KiB of slab'
-set title 'memory that an instance takes'
-plot for [i=0:2] $instance every ::i::i using 1:2 notitle with boxes linestyle (3 - i), \
-     $instance using 1:2:2 notitle with labels offset 0,0.8 textcolor rgb grey
+set format y '%.0s%c'
+set title 'memory of new instances'
+figure(kib) = kib < 10240 ? sprintf('%.1f MiB', kib / 1024) : sprintf('%.0f MiB', kib / 1024)
+plot $v6_1_instances title 'v6.1, before eventfs' with linespoints ls 3, \
+     $stock_instances title 'stock' with linespoints ls 2, \
+     $eventfs_instances title 'this eventfs' with linespoints ls 1, \
+     $v6_1_instances every ::2 using 1:2:(figure($2)) notitle with labels right offset 0,0.9, \
+     $stock_instances every ::2 using 1:2:(figure($2)) notitle with labels right offset 2,-0.9, \
+     $eventfs_instances every ::2 using 1:2:(figure($2)) notitle with labels right offset 2,-0.9
 
 unset label 1
-set xtics autofreq scale 1 font ',12'
-set logscale xy
-set format y '%.0s%c'
-set format x '%.0s%c'
+set xtics autofreq
 set xlabel 'directories of events'
 set xrange [80:25000]
 set yrange [*:*]

@@ -28,7 +28,7 @@ from kernel import Kernel, content_and_mode
 TIMES = BUILD / "suite-times"
 FTRACE = "tools/testing/selftests/ftrace"
 RACES = "tools/testing/selftests/filesystems/eventfs"
-KUNIT = "fs/tracefs/tests/eventfs_kunit.c"
+KUNIT = "fs/tracefs/tests"
 PROGRAMS = ("eventfs_test", "eventfs_users_test", "eventfs_reports_test", "eventfs_walk_test",
             "eventfs_watch_test")
 # Throttled for want of memory: on slow kernels in the long form only.
@@ -253,11 +253,16 @@ def case_names(path, case):
     that of the fixture or suite before it; all of them without it."""
     text = path.read_text(encoding="utf-8") if path.is_file() else ""
     tests = re.findall(r"^TEST_F\w*\((\w+), (\w+)", text, re.MULTILINE)
-    suite = re.search(r'^static struct kunit_suite .*\n\t\.name\s*= "(\w+)"', text, re.MULTILINE)
+    suite = re.search(r'^(?:static )?struct kunit_suite .*\n\t\.name\s*= "(\w+)"', text, re.MULTILINE)
     if suite:
         tests += [(suite[1], test) for test in re.findall(r"\tKUNIT_CASE\w*\((\w+)", text)]
     return list(dict.fromkeys(test for group, test in tests if not case or any(
         fnmatch.fnmatchcase(name, case) for name in (group, test, f"{group}.{test}"))))
+
+
+def kunit_files(args):
+    """Each has a suite with the name of the file."""
+    return sorted((root(args) / KUNIT).glob("*_kunit.c"))
 
 
 def read_times():
@@ -313,7 +318,7 @@ class Suites:
                 return bool(our_tests(self.args))
             kind, _, form = name.partition("-")
             limits = () if form == "debug" else LIMITS
-            files = {"kunit": [KUNIT], "faults": map(program_source, FAULTS),
+            files = {"kunit": kunit_files(self.args), "faults": map(program_source, FAULTS),
                      "selftests": map(program_source, PROGRAMS + limits)}.get(kind, ())
             return any(case_names(root(self.args) / file, self.args.case) for file in files)
         return [name for name in names if has_it(name)]
@@ -372,7 +377,8 @@ class Suites:
         this returns."""
         # KUnit takes a name without a dot for that of a suite.
         case = self.args.case or "*"
-        if "." not in case and not fnmatch.fnmatchcase("eventfs", case):
+        suites = [file.name.removesuffix("_kunit.c") for file in kunit_files(self.args)]
+        if "." not in case and not fnmatch.filter(suites, case):
             case = f"*.{case}"
         guest = self.guest("kunit", kernel, machine, kmemleak, kunit=case)
         status = guest.run(f"{REPO}/dev/guest/leaks.sh true" if guest.leaks else "true",

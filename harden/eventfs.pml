@@ -13,7 +13,7 @@
  *   creator, remover   what the scenario says
  *   memory     performs a store that was issued before
  *
- * in four scenarios, as all at once are too many states. Lookers do all they can
+ * in five scenarios, as all at once are too many states. Lookers do all they can
  * in each, but walk on to "f" and ask again in FILES alone.
  *
  *   NAMES      A1 is created; a neighbour in the index is removed
@@ -22,6 +22,8 @@
  *   FILES      A1 is removed while its file is looked up, called back for, open
  *   TREE       DIR is removed with A1 in it, while A2 is to be created there: which
  *              fails as the name is taken, or as DIR is dead
+ *   FILL       DIR has a fill operation that has not run. The caller has an event A1 in
+ *              its list, removes it, and then adds A2 under the same name
  *
  * Checked, in all interleavings: the promises below, that nobody waits forever
  * (an "invalid end state": a wake-up of the drain was lost, a lock was kept), and
@@ -71,6 +73,9 @@
  *     are what removal shrinks it for once more.
  *   - Aliases of a directory. That there are none is checked.
  *   - The lock of a tree is in its root, which is above DIR, and outlives it.
+ *   - A fill operation that fails: it leaves the directory as it is.
+ *   - Lookups of another name while one fills the directory. They are why the store of
+ *     fill is a release; two lookups of one name do not run at the same time.
  *   - Reuse of memory. What is freed is marked so, at the first moment that RCU
  *     allows; as the mark stays, that is the worst one.
  *   - Progress: that a search ends which meets changes forever, for one, or that
@@ -128,6 +133,9 @@
  *   mutant NO_RELEASE = release is never called
  *   mutant PUT_STOPS = the last put stops at the node
  *   mutant NO_GRACE = a node is freed without a grace period
+ *   mutant FILL_LATE : eventfs_lookup() fills the directory after the search
+ *   mutant FILL_UNLOCKED : eventfs_fill_dir() runs the fill operation without the lock
+ *   mutant CHECK_UNLOCKED : a caller checks eventfs_is_filled() before it takes the lock
  */
 
 /* Promises, by names that are never true: they tell what an assertion is for. */
@@ -245,6 +253,10 @@ byte index;			/* the child of DIR that a search for "a" finds */
 byte generation;
 bit odd;			/* seq, of which only this and the next counts */
 bit same[2];			/* seq is what looker began its search with */
+bit locked;			/* root->lock */
+bit created[NODES];
+byte listed;			/* the event that the caller's fill operation creates */
+bit filled;			/* the fill operation has created the children */
 byte pending;			/* the stores that were issued, of: */
 #define EVEN	1		/* the one that makes seq even again; then */
 #define BUMP	2		/* that of generation */
@@ -336,6 +348,7 @@ mtype = {
 	WALK, FAST, REVALIDATE, ALIVE, COMPARE, STORE, LEGITIMISE, SLOW, FOUND, UNCACHED,
 	MISSING, END, CLOSED,
 	/* eventfs_lookup() */
+	FILLED, FILL_LOCK, FILL_INDEX, FILL_EVEN, FILL_DONE, FILL_UNLOCK,
 	GENERATION, BEGIN, SEARCH, REFERENCE, RETRY, LATE,
 	CHILD, CHILD_ACTIVE, CHILD_SPLICE, CHILD_PUT, NAME, MISS_SPLICE, CALLBACK, CALLED,
 	FILE_SPLICE, INACTIVE, WAKE,
@@ -637,6 +650,17 @@ inline eventfs_splice(d, n, is_miss)
 	stood[me] = (phase == CREATED_A1 || phase == CREATED_A2); \
 	past = (gone(A1) -> (gone(DIR) -> DIR : A1) : NONE)
 
+#ifdef FILL_UNLOCKED
+#define may_lock	true
+#else
+#define may_lock	!locked
+#endif
+#ifdef FILL_LATE
+#define after_fill	NAME
+#else
+#define after_fill	GENERATION
+#endif
+
 #define callback_runs(n) \
 	use(n); \
 	promise(callback_after_removal, !gone(n)); \
@@ -822,7 +846,45 @@ proctype looker(bit me)
 		n = dentry[p].node;	/* C: eventfs_lookup(): node = get_tracefs(dir)->node */
 		/* Nothing was ever created in A1: "f" is no child, nobody searches. */
 		at = (p == ROOT -> GENERATION : NAME)
+#if defined(FILL) && !defined(FILL_LATE)
+		; at = (p == ROOT -> FILLED : at)
+#endif
 	   }
+
+#ifdef FILL
+	/* C: eventfs_lookup(): error = eventfs_fill_dir(node) */
+	:: d_step { at == FILLED -> reached(FILLED);
+		/* C: eventfs_is_filled(): !smp_load_acquire(&extra->fill) */
+		at = (filled -> after_fill : FILL_LOCK)
+	   }
+	:: d_step { at == FILL_LOCK && may_lock -> reached(FILL_LOCK);
+		locked = 1;	/* C: eventfs_fill_dir(): mutex_lock_killable(&root->lock) */
+		/* C: eventfs_fill_locked(): if (eventfs_is_filled(dir)) */
+		child = listed;	/* C: eventfs_fill_locked(): extra->fill(dir, dir->data) */
+		at = (filled -> FILL_UNLOCK : (listed != NONE -> FILL_INDEX : FILL_DONE));
+		if
+		:: at == FILL_INDEX ->
+			node[child].ref = 1;
+			eventfs_get(DIR);
+			change_seq(1)
+		:: else -> child = NONE
+		fi
+	   }
+	:: d_step { at == FILL_INDEX -> reached(FILL_INDEX);
+		index = child; created[child] = 1; child = NONE;
+		at = FILL_EVEN
+	   }
+	/* Nothing was seen, so the generation need not change. */
+	:: d_step { at == FILL_EVEN -> reached(FILL_EVEN); change_seq(0); at = FILL_DONE }
+	:: d_step { at == FILL_DONE -> reached(FILL_DONE);
+		filled = 1;	/* C: eventfs_fill_locked(): smp_store_release(&extra->fill, NULL) */
+		at = FILL_UNLOCK
+	   }
+	:: d_step { at == FILL_UNLOCK -> reached(FILL_UNLOCK);
+		locked = 0;	/* C: eventfs_fill_dir(): mutex_unlock(&root->lock) */
+		at = after_fill
+	   }
+#endif
 
 	:: d_step { at == GENERATION -> reached(GENERATION);
 		use(n);
@@ -885,6 +947,9 @@ proctype looker(bit me)
 			end_search(me);
 			at = (only_asks -> STORE : NAME)
 		fi
+#if defined(FILL) && defined(FILL_LATE)
+		; at = (at == NAME && p == ROOT -> FILLED : at)
+#endif
 #ifdef GENERATION_RELAXED
 		; at = (at == BEGIN -> BEGIN : LATE)
 #endif
@@ -1044,8 +1109,6 @@ proctype looker(bit me)
  * drops it: that callers call earlier, or go on later, only tells them less.
  */
 
-bit locked;			/* root->lock */
-bit created[NODES];
 bit called;			/* the creator, for A2 */
 
 /* "error" is what eventfs_publish() returns, if not 0 */
@@ -1131,6 +1194,29 @@ proctype creator()
 	phase == REMOVED_A1;
 	eventfs_create_dir(A2, error, tmp);
 #endif
+#ifdef FILL
+	phase == REMOVED_A1;
+#ifdef CHECK_UNLOCKED
+	d_step { error = !filled };
+	d_step { !locked -> locked = 1 };
+#else
+	/* C: eventfs_lock(): mutex_lock(&eventfs_root(ei)->lock) */
+	d_step { !locked -> locked = 1; error = !filled };
+#endif
+	/* The caller: eventfs_defer(), and if the directory is not filled then, no more */
+	d_step {
+		listed = A2;
+		if
+		:: error -> phase = CREATED_A2; reached(CREATE_DEFERRED)
+		:: else
+		fi;
+		locked = 0
+	};
+	if
+	:: error -> error = false
+	:: else -> eventfs_create_dir(A2, error, tmp)
+	fi;
+#endif
 #ifdef TREE
 	/* The caller has DIR when it calls; that DIR's removal is called then may be. */
 	called = 1;
@@ -1177,9 +1263,23 @@ proctype remover()
 	top = A1;
 #endif
 	do
+#ifdef FILL
+	/* The caller: eventfs_defer(), and if the directory is not filled then, no more */
+	:: d_step { at == REMOVE && !locked && !filled -> reached(REMOVE_DEFERRED);
+		listed = NONE;
+		phase = REMOVED_A1;
+		stood[0] = 0;
+		stood[1] = 0;
+		at = CLOSED
+	   }
+#define may_remove	filled
+#else
+#define may_remove	true
+#endif
 	/* DIR is not removed before A2 is asked for, which has a reference then. */
-	:: d_step { at == REMOVE && !locked && (top == A1 || called) -> reached(REMOVE);
+	:: d_step { at == REMOVE && !locked && may_remove && (top == A1 || called) -> reached(REMOVE);
 		locked = 1;	/* C: eventfs_remove_dir(): guard(mutex)(&root->lock) */
+		listed = NONE;
 		phase = (top == A1 -> REMOVING_A1 : REMOVING_DIR);
 		stood[0] = 0;
 		stood[1] = 0;
@@ -1358,7 +1458,10 @@ init
 		dentry[ROOT].count = 1;
 		dentry[ROOT].node = DIR;
 		dentry[NONE].hashed = ROOT;
-#ifndef NAMES
+#ifdef FILL
+		listed = A1;
+		phase = CREATED_A1;
+#elif !defined(NAMES)
 		/* A1 is there. */
 		node[A1].ref = 1;
 		node[DIR].ref++;
@@ -1384,7 +1487,10 @@ init
 	/* Nobody uses anything. What was removed is gone, without help of reclaim. */
 	d_step {
 		!users_run;
-#ifndef NAMES
+#ifdef FILL
+		promise(leak, !created[A1] || node[A1].freed);
+		promise(released_once, node[A1].released == created[A1]);
+#elif !defined(NAMES)
 		promise(leak, node[A1].freed);
 		promise(released_once, node[A1].released);
 #endif

@@ -121,7 +121,7 @@ class Switches(ToolsTest):
         suites = types.SimpleNamespace(args=args)
         names = ["build", "kunit", "selftests", "ftrace", "kunit-debug", "selftests-debug",
                  "faults-debug", "ftrace-debug", "ftrace-rest", "selftests-debug-long"]
-        for case, found in (("eventfs.removal*", ["kunit", "kunit-debug"]),
+        for case, found in (("eventfs_tree.removal*", ["kunit", "kunit-debug"]),
                             ("miss_is_cached", ["kunit", "kunit-debug"]),
                             ("miss_cached", ["ftrace", "ftrace-debug"]),
                             ("names_are_true", ["selftests", "selftests-debug",
