@@ -54,7 +54,7 @@ run: python ## Boot the kernel and show eventfs at work, or run CMD='...' in it
 debug: python ## Boot the kernel stopped for gdb, and print how to attach
 	@dev/guest.py --gdb
 
-test: python ## Run the tests to run after each change; ONLY=suite runs one suite
+test: python ## Run the tests for every change; ONLY=suite runs one suite
 	@dev/test.py
 
 test-rest: python ## Run the suites of make test-all that make test leaves out

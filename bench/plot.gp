@@ -24,8 +24,9 @@ set logscale xy
 set format x '%.0s%c'
 
 # The last point of each line has its figure beside it.
-set xrange [0.7:250]
-set yrange [20:2000000]
+set xrange [0.7:2000]
+set yrange [2:2000000]
+set key right bottom
 set xtics (1, 10, 100)
 set xlabel 'instances'
 set ylabel 'KiB of slab'
@@ -35,11 +36,12 @@ figure(kib) = kib < 10240 ? sprintf('%.1f MiB', kib / 1024) : sprintf('%.0f MiB'
 plot $v6_1_instances title 'v6.1, before eventfs' with linespoints ls 3, \
      $stock_instances title 'stock' with linespoints ls 2, \
      $eventfs_instances title 'this eventfs' with linespoints ls 1, \
-     $v6_1_instances every ::2 using 1:2:(figure($2)) notitle with labels right offset 0,0.9, \
-     $stock_instances every ::2 using 1:2:(figure($2)) notitle with labels right offset 2,-0.9, \
-     $eventfs_instances every ::2 using 1:2:(figure($2)) notitle with labels right offset 2,-0.9
+     $v6_1_instances every ::2 using 1:2:(figure($2)) notitle with labels left offset 0.8,0 textcolor rgb grey, \
+     $stock_instances every ::2 using 1:2:(figure($2)) notitle with labels left offset 0.8,0 textcolor rgb grey, \
+     $eventfs_instances every ::2 using 1:2:(figure($2)) notitle with labels left offset 0.8,0 textcolor rgb grey
 
 unset label 1
+set key left top
 set xtics autofreq
 set xlabel 'directories of events'
 set xrange [80:25000]

@@ -74,6 +74,8 @@
  *   - Aliases of a directory. That there are none is checked.
  *   - The lock of a tree is in its root, which is above DIR, and outlives it.
  *   - A fill operation that fails: it leaves the directory as it is.
+ *   - Lookups of another name while one fills the directory. They are why the store of
+ *     fill is a release; two lookups of one name do not run at the same time.
  *   - Reuse of memory. What is freed is marked so, at the first moment that RCU
  *     allows; as the mark stays, that is the worst one.
  *   - Progress: that a search ends which meets changes forever, for one, or that
@@ -131,7 +133,6 @@
  *   mutant NO_RELEASE = release is never called
  *   mutant PUT_STOPS = the last put stops at the node
  *   mutant NO_GRACE = a node is freed without a grace period
- *   mutant FILLED_EARLY : eventfs_fill_locked() clears fill before it calls it
  *   mutant FILL_LATE : eventfs_lookup() fills the directory after the search
  *   mutant FILL_UNLOCKED : eventfs_fill_dir() runs the fill operation without the lock
  *   mutant CHECK_UNLOCKED : a caller checks eventfs_is_filled() before it takes the lock
@@ -178,12 +179,6 @@ hidden byte leak;			/* unused, nothing is left of what was removed */
 #endif
 
 #define NONE	0
-
-#ifdef FILL
-#define fills(d)		(d == ROOT)
-#else
-#define fills(d)		false
-#endif
 
 /* What callers know */
 #define CREATED_A1	1	/* eventfs_create_dir() returned A1 */
@@ -851,8 +846,8 @@ proctype looker(bit me)
 		n = dentry[p].node;	/* C: eventfs_lookup(): node = get_tracefs(dir)->node */
 		/* Nothing was ever created in A1: "f" is no child, nobody searches. */
 		at = (p == ROOT -> GENERATION : NAME)
-#ifndef FILL_LATE
-		; at = (fills(p) -> FILLED : at)
+#if defined(FILL) && !defined(FILL_LATE)
+		; at = (p == ROOT -> FILLED : at)
 #endif
 	   }
 
@@ -867,9 +862,6 @@ proctype looker(bit me)
 		/* C: eventfs_fill_locked(): if (eventfs_is_filled(dir)) */
 		child = listed;	/* C: eventfs_fill_locked(): extra->fill(dir, dir->data) */
 		at = (filled -> FILL_UNLOCK : (listed != NONE -> FILL_INDEX : FILL_DONE));
-#ifdef FILLED_EARLY
-		filled = 1;
-#endif
 		if
 		:: at == FILL_INDEX ->
 			node[child].ref = 1;
@@ -955,8 +947,8 @@ proctype looker(bit me)
 			end_search(me);
 			at = (only_asks -> STORE : NAME)
 		fi
-#ifdef FILL_LATE
-		; at = (at == NAME && fills(p) -> FILLED : at)
+#if defined(FILL) && defined(FILL_LATE)
+		; at = (at == NAME && p == ROOT -> FILLED : at)
 #endif
 #ifdef GENERATION_RELAXED
 		; at = (at == BEGIN -> BEGIN : LATE)

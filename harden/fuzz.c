@@ -2,39 +2,39 @@
 /*
  * A fuzzer of eventfs with an oracle
  *
- * It takes a string of bytes, turns it into operations by up to three threads,
- * and knows of each what its result may be, from a small model of what there is.
- * It stops at the first difference, makes the string as short as it can, and
- * prints it. Strings are mutated; one that reaches new code of fs/tracefs, as
- * KCOV tells, is mutated further.
+ * It turns a string of bytes into operations by up to three threads. From a small
+ * model of all objects, it knows the valid results of each operation. It stops at
+ * the first difference, makes the string as short as possible, and prints it.
+ * Strings are mutated. If KCOV shows that one reaches new code of fs/tracefs, it is
+ * mutated further.
  *
- *    fuzz -x HEX|FILE     run one string; -v tells each operation
- *    fuzz -p HEX|FILE     print it as text, which FILE may be
+ *    fuzz -x HEX|FILE     run one string; -v prints each operation
+ *    fuzz -p HEX|FILE     print it as text, which is also a valid FILE
  *    fuzz -s SEED -t SECONDS [-d DIR]
- *                         run what is in DIR, then fuzz; with -n, what differs is
- *                         printed as it was found
+ *                         run the strings in DIR, then fuzz; with -n, print a string
+ *                         that causes a difference without making it shorter
  *
  * Rules that everything here follows:
  *
- * 1. The oracle is sound: what it calls wrong is wrong, whatever the threads do
- *    to each other. Each event and instance has a version, which changes when a
+ * 1. The oracle is sound: a reported error is an error, however the threads
+ *    interleave. Each event and instance has a version, which changes when a
  *    creation or removal of it begins and when it ends. An observation counts if
- *    the versions of all that it depends on are the same before and after, and
- *    nothing was changing. It is the same for attributes.
+ *    the versions of everything that it depends on are the same before and after,
+ *    and nothing was changing. Attributes are handled in the same way.
  *
- * 2. An object has an identity, which each creation and removal changes. What was
- *    learned of an object, its inode number or its owner, is true as long as its
- *    identity is the same. Of a group that may have gone and come again while
- *    nobody could tell, it is not known if it is the same: there is a doubt.
+ * 2. An object has an identity, which each creation and removal changes. Facts
+ *    about an object, such as its inode number or its owner, are true as long as
+ *    its identity is the same. If a group may have been removed and created again
+ *    without notice, its identity is in doubt.
  *
- * 3. An input begins and ends with nothing: no event, instance, handle or watch of
- *    ours, and everything owned by root.
+ * 3. An input begins and ends without events, instances, handles or watches of the
+ *    fuzzer, and with everything owned by root.
  *
  * An input is a byte for the number of threads, and OP_SIZE bytes for each
  * operation: code; thread, and how often in the upper half; place; group in the
  * upper half, event in the lower; slot; argument. Every string is an input.
  *
- * It runs as root on a machine whose tracing nobody else uses.
+ * It runs as root, on a machine on which no other task uses tracing.
  */
 #define _GNU_SOURCE
 #include <ctype.h>

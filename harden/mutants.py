@@ -69,7 +69,8 @@ class UserMode(Faulty):
         found = [f"{name} {note}".strip() for name, outcome, note
                  in ktap.kunit_results(output) if outcome == "fail"]
         found += guests.warnings_in(output)
-        return found[0] if found else None if "1..1" in output else "it does not boot"
+        booted = re.search(r"^1\.\.[1-9]", output, re.MULTILINE)
+        return found[0] if found else None if booted else "it does not boot"
 
 
 class Mutant(Faulty):

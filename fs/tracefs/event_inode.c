@@ -29,7 +29,7 @@
  *    the tree's lock.
  *
  * 4. The result of ->d_revalidate() is only a hint: the node may die right afterwards.
- *    So references keep everything that a stale dentry can lead to. The ->release() of
+ *    So references keep alive whatever a stale dentry can lead to. The ->release() of
  *    an entry runs after the last dentry and inode of its directory are gone.
  *
  * 5. A child hides the entry with its name. The dentry of a file or a miss is valid
@@ -38,9 +38,9 @@
  *
  * 6. A directory with a fill operation gets its children when a name is first looked up
  *    in it, when it is first listed, or when a child is created or removed while the
- *    directory is watched. The task that fills it holds the tree's lock and no node
- *    active. A directory is filled before it is searched. So an unfilled directory has
- *    no dentries below it, and no listing has returned a file or child of it.
+ *    directory is watched. The task that fills it holds the tree's lock, but holds no
+ *    node active. A directory is filled before it is searched. So an unfilled directory
+ *    has no dentries below it, and no listing has returned a file or child of it.
  *
  * How each field is written and read:
  *
@@ -104,7 +104,7 @@
  * A child's key consists of a hash of its name and a few bits that distinguish names
  * with equal hashes. The key orders the index and is the child's directory position.
  * So it is below 2^31 (s_maxbytes, and off_t of 32-bit processes) and above the
- * positions of files. The last hash is not used, so that key + 1 is always a position.
+ * positions of files. The last hash is not used, so key + 1 is always a valid position.
  */
 #define EVENTFS_TWIN_BITS	7
 #define EVENTFS_TWIN_MASK	((1U << EVENTFS_TWIN_BITS) - 1)
@@ -120,7 +120,7 @@ static_assert(EVENTFS_FILE_POS + EVENTFS_MAX_ENTRIES <= EVENTFS_MIN_KEY);
 
 /*
  * eventfs_inode::born is in units of 65 us, which is less than a tick of its clock. It is
- * rounded up, so that a node is never older than a file that changed before its creation.
+ * rounded up, so that a file changed before the node was created never looks newer.
  */
 #define EVENTFS_BORN_SHIFT	16
 
@@ -131,11 +131,11 @@ static_assert(EVENTFS_FILE_POS + EVENTFS_MAX_ENTRIES <= EVENTFS_MIN_KEY);
 
 /*
  * The number of misses that a tree keeps in the cache. Any task that may search the tree
- * can create them. A removal drops them under event_mutex: 4 seconds for a million.
+ * can create them. Removal drops them under event_mutex: a million would take 4 seconds.
  */
 #define EVENTFS_MAX_MISSES	4096
 
-/* Removal adds this to eventfs_inode::active. No number of tasks can make up for it. */
+/* Removal adds this to eventfs_inode::active. The sum is negative for any number of tasks. */
 #define EVENTFS_DEAD_BIAS	INT_MIN
 
 /**
@@ -535,7 +535,7 @@ static unsigned int eventfs_next(struct eventfs_inode *dir, u32 key,
 		}
 		if (!read_seqcount_retry(&extra->seq, seq))
 			return count;
-		/* After the RCU section: a last put does more than such a section should. */
+		/* Not inside the RCU section: a last put does too much work for one. */
 		while (count)
 			eventfs_put(nodes[--count]);
 	}
@@ -657,8 +657,8 @@ static void eventfs_unpublish(struct eventfs_inode *node, s64 now)
 }
 
 /*
- * Callers read the generation before the search or the time that it covers. A directory
- * that never had a child has generation 0.
+ * Callers read the generation first, and then search the index or read the time. A
+ * directory that never had a child has generation 0.
  */
 static u32 eventfs_generation(const struct eventfs_inode *dir)
 {
@@ -1122,7 +1122,7 @@ static int eventfs_revalidate_name(struct inode *dir, const struct qstr *name,
 	return 1;
 }
 
-/* A miss in use has no inode by which a removal finds it. The last dput() frees it. */
+/* A miss has no inode, so a removal cannot find one in use. The last dput() frees it. */
 static int eventfs_delete_miss(const struct dentry *dentry)
 {
 	return eventfs_is_dead(dentry->d_fsdata);
@@ -1130,7 +1130,7 @@ static int eventfs_delete_miss(const struct dentry *dentry)
 
 static void eventfs_d_release(struct dentry *dentry)
 {
-	/* NULL if lookup returned another alias. Not cleared, for walks under RCU. */
+	/* NULL if lookup returned another alias. It stays set, because RCU walks may read it. */
 	if (dentry->d_fsdata)
 		eventfs_put(dentry->d_fsdata);
 }
@@ -1216,7 +1216,7 @@ static int eventfs_emit_children(struct eventfs_inode *node, struct dir_context 
 
 			if (ret > 0)
 				ret = eventfs_emit_child(child, ctx);
-			/* An eventfs_put() whose usual part is inline: the parent is @node. */
+			/* Like eventfs_put(), with the usual part inline. The parent is @node. */
 			if (kref_put(&child->ref, eventfs_last_put))
 				eventfs_put(node);
 		}
@@ -1779,7 +1779,7 @@ static void eventfs_unlink_inode(struct inode *inode)
 		fsnotify_inoderemove(inode);
 }
 
-/* Each inode and dentry holds a reference. Those created later are not kept. */
+/* Each inode and dentry holds a reference. Those created after this do not stay cached. */
 static bool eventfs_is_cached(const struct eventfs_inode *node)
 {
 	return kref_read(&node->ref) > 1;
@@ -1899,7 +1899,7 @@ void eventfs_remove_dir(struct eventfs_inode *ei)
  *
  * Context: May sleep; takes the tree's lock; waits for running callbacks. The caller
  * prevents a concurrent tracefs_remove() of siblings. This takes no i_rwsem, so
- * that a stuck listing of the static directory around it does not delay the removal.
+ * that a stuck listing of the static directory above it does not delay the removal.
  */
 void eventfs_remove_events_dir(struct eventfs_inode *ei)
 {

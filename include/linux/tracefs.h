@@ -32,10 +32,10 @@ struct eventfs_inode;
  *
  * May be called at any time between the creation and the removal of its
  * directory, from several CPUs at once, for a lookup or for a listing. The
- * result must depend on the current state, not on the number of calls. It may
- * change only in whether the file exists: while a task has the file open or
- * watches it, the mode, data and operations remain those of the first call. What
- * the callback stores in @data becomes i_private, and must stay valid as long as
+ * result must depend on the current state, not on the number of calls. Only
+ * whether the file exists may change: while a task has the file open or watches
+ * it, the mode, data and operations remain those of the first call. What the
+ * callback stores in @data becomes i_private, and must stay valid as long as
  * @data itself, see eventfs_release.
  *
  * The removal waits for the callback. So the callback must not wait for event_mutex,
@@ -105,7 +105,8 @@ struct eventfs_inode *eventfs_create_dir(const char *name, struct eventfs_inode 
  * directory is filled.
  *
  * Context: May sleep. The tree's lock is held, and perhaps that of the directory's
- * inode. Must not wait for event_mutex, or call eventfs functions except these two.
+ * inode. Must not wait for event_mutex, or call eventfs functions other than
+ * eventfs_add_dir(), eventfs_add_lazy_dir() and eventfs_is_filled().
  * Return: 0, or -ENOMEM, with which the lookup or listing fails.
  */
 typedef int (*eventfs_fill)(struct eventfs_inode *dir, void *data);

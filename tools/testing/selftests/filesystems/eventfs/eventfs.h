@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the tests of eventfs share: events that come and go, and how to list
- * directories. Whatever they create has a name that starts with PREFIX.
+ * Shared by the tests of eventfs: creation and removal of events, listing of
+ * directories, and other helpers.
  */
 #ifndef _SELFTESTS_EVENTFS_H
 #define _SELFTESTS_EVENTFS_H
@@ -32,12 +32,12 @@
 #define EVENTS		TRACING "/events"
 #define INSTANCES	TRACING "/instances"
 
-/* All that the tests create has a name that starts so. */
+/* The names of everything that the tests create start with this. */
 #define PREFIX		"eventfs_st"
 
-#define PATIENCE	60	/* seconds until something counts as hanging */
+#define PATIENCE	60	/* seconds after which something counts as hung */
 #define TEST_SECONDS	900	/* until the harness ends a test, also on slow kernels */
-#define NR_STANDING	4	/* events that stand throughout a test */
+#define NR_STANDING	4	/* events that exist throughout a test */
 #define DEFAULT_ROUNDS	16
 
 #ifndef FSOPEN_CLOEXEC	/* a C library without the calls of this mount API */
@@ -57,8 +57,8 @@
  * struct kind - a kind of event that can be created and removed
  * @group: the directory in events/
  * @add: the command that creates one, given its name
- * @interface: a file that is there if the kernel knows this kind
- * @missing: what to say if it is not
+ * @interface: a file that exists if the kernel supports this kind
+ * @missing: message if it does not
  * @name_max: the longest name that the kernel takes
  */
 struct kind {
@@ -92,7 +92,7 @@ static const struct kind user_kind = {
 };
 
 /*
- * Small things
+ * Helpers
  */
 
 static inline double now(void)
@@ -103,7 +103,7 @@ static inline double now(void)
 	return ts.tv_sec + ts.tv_nsec / 1e9;
 }
 
-/* EVENTFS_ROUNDS sets how often a name comes and goes in a test with threads. */
+/* EVENTFS_ROUNDS sets how often a test with threads creates and removes a name. */
 static inline unsigned int nr_rounds(void)
 {
 	const char *text = getenv("EVENTFS_ROUNDS");
@@ -128,8 +128,8 @@ static inline int write_text(const char *path, const char *text)
 static inline int reclaim(void)
 {
 	/*
-	 * 4 is for no word of this in the kernel's log. Of the other two, the first
-	 * frees dentries, the second the inodes that they held.
+	 * 4 keeps this out of the kernel's log. Of the other two, the first frees
+	 * dentries, and the second frees the inodes that they held.
 	 */
 	static const char * const values[] = { "4", "2", "2" };
 	int error = 0;
@@ -139,7 +139,7 @@ static inline int reclaim(void)
 	return error;
 }
 
-/* These two return 0 or an errno, as do all that follow and do something. */
+/* These two return 0 or an errno, like most functions below. */
 static inline int create_event(const struct kind *kind, const char *name)
 {
 	char text[1024];
@@ -156,7 +156,7 @@ static inline int remove_event(const struct kind *kind, const char *name)
 	return write_text(TRACING "/dynamic_events", text);
 }
 
-/* Paths live in buffers of the caller, of PATH_MAX bytes. */
+/* Paths are written to buffers of the caller, of PATH_MAX bytes. */
 static inline const char *event_path(char *path, const struct kind *kind,
 				     const char *name, const char *file)
 {
@@ -228,7 +228,7 @@ static inline int lister_open(struct lister *lister, const char *path, size_t si
 	return open_path(path, O_RDONLY | O_DIRECTORY, &lister->fd);
 }
 
-/* The next entry into *entry, or NULL at the end */
+/* Sets *entry to the next entry, or to NULL at the end. */
 static inline int lister_next(struct lister *lister, const struct dirent64 **entry)
 {
 	ssize_t got;
@@ -236,7 +236,7 @@ static inline int lister_next(struct lister *lister, const struct dirent64 **ent
 	*entry = NULL;
 	if (lister->at == lister->end) {
 		got = syscall(SYS_getdents64, lister->fd, lister->buffer, lister->size);
-		/* Somebody else's event, with a longer name */
+		/* An event of another task, with a longer name */
 		if (got < 0 && errno == EINVAL && lister->size < ENTRY_BUFFER)
 			got = syscall(SYS_getdents64, lister->fd, lister->buffer,
 				      ENTRY_BUFFER);
@@ -252,7 +252,7 @@ static inline int lister_next(struct lister *lister, const struct dirent64 **ent
 	return 0;
 }
 
-/* Lists it to its end, with a buffer of this size. Return: 0 or an errno */
+/* Lists a directory to its end, with a buffer of this size. Return: 0 or an errno */
 static inline int list_in_pieces(const char *path, size_t size)
 {
 	const struct dirent64 *entry;
@@ -302,7 +302,7 @@ static inline bool is_dots(const struct dirent64 *entry)
  * Watches
  */
 
-/* Reads what inotify has to tell, as a line of text. */
+/* Reads inotify's events as a line of text. */
 static inline const char *notices(int fd, char *text, size_t size)
 {
 	__u64 buffer[512];	/* aligned, and 4096 bytes */
@@ -331,7 +331,7 @@ static inline const char *notices(int fd, char *text, size_t size)
  * Mounts
  */
 
-/* What one process mounts is nobody else's, and gone when it ends. */
+/* Mounts of this process are not visible elsewhere, and end with it. */
 static inline int mount_privately(void)
 {
 	if (unshare(CLONE_NEWNS))
@@ -339,7 +339,7 @@ static inline int mount_privately(void)
 	return mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ? errno : 0;
 }
 
-/* A mount that has no place: it is there as long as its descriptor is open. */
+/* A mount without a mount point, which exists as long as its descriptor is open */
 static inline int mount_nowhere(const char *type, const char *uid, const char *gid, int *fd)
 {
 	int fs = syscall(SYS_fsopen, type, FSOPEN_CLOEXEC);
@@ -364,7 +364,7 @@ static inline int mount_nowhere(const char *type, const char *uid, const char *g
  * Owners
  */
 
-/* Without options nothing changes, but the VFS drops all that is cached and unused. */
+/* Without options nothing changes, but the VFS drops unused dentries and inodes. */
 static inline int remount_with(const char *options)
 {
 	struct statvfs st;
@@ -385,7 +385,7 @@ static inline int remount(uid_t uid, gid_t gid)
 	return remount_with(options);
 }
 
-/* From here on as this user in this group, and in no other. */
+/* Continue as this user in this group and in no other. */
 static inline int become(uid_t uid, gid_t gid)
 {
 	if (setgroups(0, NULL) || setresgid(-1, gid, -1) || setresuid(-1, uid, -1))
@@ -406,7 +406,7 @@ static const char * const slab_names[] = { "eventfs_inode", "tracefs_inode_cache
 
 #define NR_SLABS	ARRAY_LEN(slab_names)
 
-/* Objects in use, or -1 if the kernel does not tell */
+/* Objects in use, or -1 if the kernel does not report them */
 static inline long slab_count(const char *name)
 {
 	char line[512], format[64];
@@ -414,7 +414,7 @@ static inline long slab_count(const char *name)
 	char path[PATH_MAX];
 	FILE *file;
 
-	/* Brings the objects home that CPUs keep to themselves, free but counted. */
+	/* Return the free objects in per-CPU lists, which would be counted. */
 	snprintf(path, sizeof(path), "/sys/kernel/slab/%s/shrink", name);
 	if (write_text(path, "1"))
 		return -1;
@@ -431,8 +431,8 @@ static inline long slab_count(const char *name)
 }
 
 /*
- * Waits until no more than @limit are in use: memory comes back after a grace
- * period, whose end nobody tells.
+ * Waits until no more than @limit are in use. Memory is freed after a grace period,
+ * for the end of which this can only poll.
  */
 static inline long slab_settle(const char *name, long limit)
 {
@@ -444,14 +444,14 @@ static inline long slab_settle(const char *name, long limit)
 	return count;
 }
 
-/* Lets all that was freed before come home, as far as one can wait for it. */
+/* Waits for grace periods, after which objects that were freed before are returned. */
 static inline void slab_flush(void)
 {
 	for (int i = 0; i < 3; i++)
 		syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0);
 }
 
-/* Counts what is there when nothing is cached that nobody uses. */
+/* Counts objects after unused dentries and inodes were dropped. */
 static inline int count_slabs(long counts[NR_SLABS])
 {
 	int error = reclaim();
@@ -462,7 +462,7 @@ static inline int count_slabs(long counts[NR_SLABS])
 	return error;
 }
 
-/* What there is more of than @counts, also after a wait, or "" */
+/* Which objects are more than @counts, even after a wait, or "" */
 static inline const char *slab_rise(const long counts[NR_SLABS])
 {
 	static char text[128];
@@ -483,7 +483,7 @@ static inline const char *slab_rise(const long counts[NR_SLABS])
  * Before and after each test
  */
 
-/* Why the tests of this kind of event cannot run, or NULL */
+/* The reason why tests with this kind of event cannot run, or NULL */
 static inline const char *cannot_run(const struct kind *kind)
 {
 	struct statfs fs;
@@ -499,7 +499,7 @@ static inline const char *cannot_run(const struct kind *kind)
 	return access(INSTANCES, F_OK) ? "no " INSTANCES : NULL;
 }
 
-/* Finds something of ours in a directory; name is empty if there is nothing. */
+/* Finds an object of the tests in a directory. @name is empty if there is none. */
 static inline int find_ours(const char *path, char name[NAME_MAX + 1])
 {
 	const struct dirent64 *entry;
@@ -526,7 +526,7 @@ static inline int remove_instance(const char *name)
 	return rmdir(path) ? errno : 0;
 }
 
-/* Removes what is ours in a directory of events, or of instances. */
+/* Removes the tests' objects from a directory of events, or of instances. */
 static inline int remove_ours(const char *path, const struct kind *kind)
 {
 	char name[NAME_MAX + 1];
@@ -541,7 +541,7 @@ static inline int remove_ours(const char *path, const struct kind *kind)
 	return error;
 }
 
-/* Instances first: what is enabled in one keeps its event. */
+/* Instances first, because an event that is enabled in one cannot be removed. */
 static inline int tidy(const struct kind *kind)
 {
 	char group[PATH_MAX];
@@ -565,8 +565,8 @@ static inline int make_all(const struct kind *kind)
 }
 
 /*
- * Looks for a name in each system: its events get their directories then. What tests
- * count has to be there before.
+ * Looks up a name in each system, which creates the directories of its events. They must
+ * exist before a test counts objects.
  */
 static inline int look_into_systems(const char *events)
 {
@@ -586,12 +586,12 @@ static inline int look_into_systems(const char *events)
 	return error;
 }
 
-/* Makes what stands throughout a test: a few events and an instance. */
+/* Creates what exists throughout a test: a few events and an instance. */
 static inline int set_up(const struct kind *kind)
 {
 	int error;
 
-	/* What a run left behind that was killed. */
+	/* Remove what a killed run has left. */
 	error = tidy(kind);
 	if (error)
 		return error;

@@ -2,14 +2,14 @@
 /*
  * Tests with allocations that fail
  *
- * Each operation is done again and again, with its first allocation failing, then
- * its second, until it has no more: fail-nth of /proc makes the kernel do that, for
- * this thread alone. It either does without that memory or ends with a clean error
- * and nothing changed, and it works the next time.
+ * Each operation is repeated, first with its first allocation failing, then with its
+ * second, until it has no more. The file fail-nth in /proc makes allocations of this
+ * thread fail. The operation either succeeds without that memory, or returns an error
+ * and changes nothing. It works the next time.
  *
- * Of an operation with many allocations, such as the creation of an instance,
- * EVENTFS_FAULTS of them fail (0: all), spread evenly. When it is over, there are as
- * many nodes and inodes as before.
+ * If an operation has many allocations, such as the creation of an instance,
+ * EVENTFS_FAULTS of them fail (0: all), spread evenly. At the end, there are as many
+ * nodes and inodes as before.
  */
 #define _GNU_SOURCE
 #include <stdarg.h>
@@ -23,7 +23,7 @@
 #define EVENT		GROUP "/" PREFIX "_s0"
 #define INSTANCE_GROUP	INSTANCES "/" PREFIX "/events/" PREFIX
 
-/* What comes and goes here */
+/* The name that is created and removed here */
 #define NEW		PREFIX "_f"
 #define NEW_EVENT	GROUP "/" NEW
 #define NEW_GROUP	EVENTS "/" PREFIX "_g"
@@ -35,11 +35,11 @@
 
 #define NEVER		1000000000U	/* more allocations than anything makes */
 #define DEFAULT_FAULTS	200
-#define SLOW_FAULTS	16	/* of what takes a second each time */
+#define SLOW_FAULTS	16	/* for an operation that takes a second */
 #define MAX_SWEEPS	5
-#define SWEEP_SECONDS	3600	/* for all of the thousands that make an instance */
+#define SWEEP_SECONDS	3600	/* enough for all of the thousands that create an instance */
 
-/* A second owner, and a time that nothing has by itself */
+/* A second owner, and a time that no object has by default */
 #define UID		11
 #define GID		22
 #define SET_TIME	1000000000
@@ -52,7 +52,7 @@ static const struct kind other_kind = {
 static struct stat root;	/* of the mount, to restore its owner */
 
 /*
- * What the tree looks like
+ * A picture of the tree
  */
 
 struct picture {
@@ -72,7 +72,7 @@ static void note(struct picture *picture, const char *format, ...)
 	picture->at += (size_t)len < room ? (size_t)len : room - 1;
 }
 
-/* Without its number and its times, which another one of its name does not share. */
+/* Without inode number and times, which differ when the name is created again. */
 static void draw_object(struct picture *picture, const char *path)
 {
 	struct stat st;
@@ -153,8 +153,8 @@ static const char *difference(const struct picture *a, const struct picture *b)
 }
 
 /*
- * The tracing core does without the directory of an event if it can not be made,
- * and says so in the log. What there is of directories has to be whole.
+ * If the directory of an event cannot be created, the tracing core logs that and
+ * continues without it. The directories that exist must be complete.
  */
 
 static int list_names(const char *path, struct picture *names)
@@ -173,7 +173,7 @@ static int list_names(const char *path, struct picture *names)
 	return error;
 }
 
-/* Return: 0 if @path has the files of @like, or is not there at all */
+/* Return: 0 if @path has the same files as @like, or does not exist */
 static int whole_directory(const char *like, const char *path)
 {
 	static struct picture expected, seen;
@@ -209,7 +209,7 @@ static int whole_user_event(void)
 	return whole_directory(EVENTS "/user_events/" PREFIX "_y", EVENTS "/user_events/" NEW);
 }
 
-/* Calls fn(name) for each directory in @path that is one of events. */
+/* Calls fn(name) for each directory in @path. */
 static int visit_directories(const char *path, int (*fn)(const char *name))
 {
 	const struct dirent64 *entry;
@@ -232,7 +232,7 @@ static int visit_directories(const char *path, int (*fn)(const char *name))
 	return error;
 }
 
-/* One of the new instance, compared with the same one of the top level */
+/* Compares an event of the new instance with that of the top level. */
 static int whole_instance_event(const char *path)
 {
 	char like[PATH_MAX];
@@ -254,7 +254,7 @@ static int whole_instance(void)
 }
 
 /*
- * Operations. None of these takes memory of its own, which might fail as well.
+ * Operations. None of these allocates memory itself, which might fail as well.
  */
 
 static int nothing(void)
@@ -365,13 +365,13 @@ static int do_rmdir(void)
 	return rmdir(NEW_INSTANCE) ? errno : 0;
 }
 
-/* One that nobody has looked at, and of which nothing was ever set */
+/* A new event, which was never used, with no attributes set */
 static int make_new(void)
 {
 	return stat_path(NEW_EVENT) ? do_create() : do_remove() ?: do_create();
 }
 
-/* One that is there is another each time: what was done to it goes with it. */
+/* Creates the group, unless it exists because its removal failed. */
 static int make_new_group(void)
 {
 	return stat_path(NEW_GROUP) ? do_create_first() : 0;
@@ -382,7 +382,7 @@ static int make_new_instance(void)
 	return stat_path(NEW_INSTANCE) ? do_mkdir() : 0;
 }
 
-/* An instance that nobody has looked into */
+/* A new instance, which was never used */
 static int renew_instance(void)
 {
 	return (stat_path(NEW_INSTANCE) ? 0 : do_rmdir()) ?: do_mkdir();
@@ -475,7 +475,7 @@ static int do_mount_with_options(void)
  * Fixture
  */
 
-/* Every allocation may fail, and without a word in the log. */
+/* Every allocation may fail, without a message in the log. */
 static const struct setting {
 	const char *path;
 	const char *value;
@@ -483,7 +483,7 @@ static const struct setting {
 	{ FAILSLAB "/ignore-gfp-wait",		"N" },
 	{ FAILSLAB "/cache-filter",		"N" },
 	{ FAILSLAB "/verbose",			"0" },
-	/* From here on of what a kernel may not have */
+	/* A kernel may not have the files from here on. */
 	{ FAIL_PAGES "/ignore-gfp-wait",	"N" },
 	{ FAIL_PAGES "/ignore-gfp-highmem",	"N" },
 	{ FAIL_PAGES "/min-order",		"0" },
@@ -522,16 +522,16 @@ FIXTURE(fault)
 };
 
 /**
- * struct - what is done, again and again
- * @prepare: before each time. Return: 0 or an errno, as all of these
- * @call: does it
- * @undo: takes it back
- * @whole: of what changes without an error something may be missing, but what
- *	there is has to be whole; NULL: nothing may
- * @halfway: an error may come when all is done
- * @errors: what it may end with, beside ENOMEM
- * @least: with how many faults it has to end so
- * @slow: takes long
+ * struct - an operation that is repeated
+ * @prepare: called before each time. Return: 0 or an errno, as all of these
+ * @call: the operation
+ * @undo: undoes it
+ * @whole: checks that what exists is complete, for an operation that may succeed
+ *	although something is missing; NULL if nothing may be missing
+ * @halfway: it may return an error although everything is done
+ * @errors: errors that it may return besides ENOMEM
+ * @least: minimum number of faults for which it must return an error
+ * @slow: it takes long
  */
 FIXTURE_VARIANT(fault)
 {
@@ -602,7 +602,7 @@ FIXTURE_VARIANT_ADD(fault, create_user_event) {
 };
 
 FIXTURE_VARIANT_ADD(fault, create_instance) {
-	/* EINVAL, as the tracing core hears of no reason why it gets no directory */
+	/* EINVAL, because the tracing core does not get the error of its directory */
 	.prepare = nothing, .call = do_mkdir, .undo = do_rmdir, .whole = whole_instance,
 	.errors = { EINVAL }, .least = 1, .slow = true,
 };
@@ -618,8 +618,8 @@ FIXTURE_VARIANT_ADD(fault, first_look_into_instance) {
 };
 
 /*
- * An event is not enabled here: if there is no memory to record the names of tasks, the
- * kernel goes on without, and warns when it is to stop that.
+ * This does not enable an event: without memory to record the names of tasks, the kernel
+ * continues without it, and warns when the recording is stopped.
  */
 FIXTURE_VARIANT_ADD(fault, first_filter_in_instance) {
 	.prepare = renew_instance, .call = do_first_filter, .undo = do_rmdir, .least = 4,
@@ -666,7 +666,7 @@ FIXTURE_VARIANT_ADD(fault, mount) {
 	.prepare = nothing, .call = do_mount, .undo = nothing, .least = 4,
 };
 
-/* The options belong to the file system, which has them before it has a place. */
+/* The options of the file system take effect before it has a mount point. */
 FIXTURE_VARIANT_ADD(fault, mount_with_options) {
 	.prepare = nothing, .call = do_mount_with_options, .undo = restore_owners,
 	.halfway = true, .least = 4,
@@ -683,7 +683,7 @@ static int tidy_all(void)
 	return remove_ours(group_path(path, &user_kind), &user_kind) ?: error;
 }
 
-/* Beside what every test has, one of each kind that comes and goes */
+/* In addition to the usual events, one of each kind that is created and removed */
 static int make_standing(void)
 {
 	return set_up(&kprobe_kind) ?:
@@ -714,7 +714,7 @@ FIXTURE_SETUP(fault)
 	ASSERT_EQ(0, open_path(FAIL_NTH, O_RDWR, &self->fail_nth));
 }
 
-/* In the parent: what a test that was ended has left behind is taken back as well. */
+/* In the parent, to undo also what a test has left that was ended. */
 FIXTURE_TEARDOWN_PARENT(fault)
 {
 	for (size_t i = 0; i < ARRAY_LEN(settings); i++) {
@@ -738,7 +738,7 @@ static int set_fault(int fd, unsigned int nth)
 	return pwrite(fd, text, len, 0) == len ? 0 : errno;
 }
 
-/* How many allocations were left until the one that is to fail, 0 if it came */
+/* How many allocations were left before the one to fail; 0 if it has failed */
 static unsigned int end_fault(int fd)
 {
 	char text[16] = "";
@@ -748,7 +748,7 @@ static unsigned int end_fault(int fd)
 	return strtoul(text, NULL, 10);
 }
 
-/* How many allocations are to fail, of an operation that makes @total */
+/* How many of the @total allocations of an operation should fail */
 static unsigned int nr_faults(unsigned int total, bool slow)
 {
 	const char *text = getenv("EVENTFS_FAULTS");
@@ -766,7 +766,7 @@ static bool expected(const int errors[3], int error)
 	return error == ENOMEM;
 }
 
-/* As it was, as it is when all is done, and as it is now */
+/* Before the operation, after it, and now */
 static struct picture before, done, seen;
 
 /* One try. Return: 0 or an errno; and how many allocations were left, see end_fault() */
@@ -783,7 +783,7 @@ static int call_with_fault(const FIXTURE_VARIANT(fault) *op, int fd, unsigned in
 	return error;
 }
 
-/* What is wrong after a try, or "" */
+/* The failure that a try has caused, or "" */
 static const char *wrong(const FIXTURE_VARIANT(fault) *op, int error, unsigned int left)
 {
 	static char text[128];
@@ -806,7 +806,7 @@ static const char *wrong(const FIXTURE_VARIANT(fault) *op, int error, unsigned i
 	return difference(&before, &seen);
 }
 
-/* Takes back what a try may have done. Then the next one works. */
+/* Undoes what a try may have done. Then the operation must work. */
 static const char *wrong_again(const FIXTURE_VARIANT(fault) *op, int error)
 {
 	static char text[128];
@@ -827,8 +827,8 @@ static const char *wrong_again(const FIXTURE_VARIANT(fault) *op, int error)
 }
 
 /*
- * Each of the allocations that are to fail, of about @total. Return: how many ended
- * with an error
+ * Tries each of the faults, of about @total allocations. Return: how many tries
+ * returned an error
  */
 static unsigned int sweep(struct __test_metadata *_metadata, const FIXTURE_VARIANT(fault) *op,
 			  int fd, unsigned int total)
@@ -837,7 +837,7 @@ static unsigned int sweep(struct __test_metadata *_metadata, const FIXTURE_VARIA
 	unsigned int nth, left, tries = 0, failed = 0;
 	int error;
 
-	/* It may take more the next time, so the end is where no fault comes. */
+	/* The number of allocations may grow, so continue until no fault occurs. */
 	do {
 		nth = 1 + (unsigned long)tries++ * total / faults;
 		ASSERT_EQ(0, op->prepare());
@@ -857,11 +857,11 @@ TEST_F_TIMEOUT(fault, ends_cleanly, SWEEP_SECONDS)
 	unsigned int total, left, failed, sweeps = 0;
 	long counts[NR_SLABS];
 
-	/* A page of this program's that is missing would count as well. */
+	/* A page fault of this program would count as an allocation. */
 	ASSERT_EQ(0, mlockall(MCL_CURRENT | MCL_FUTURE));
 	ASSERT_EQ(0, variant->prepare());
 	draw(&before);
-	/* That may have created what the operation does the first time. */
+	/* Drawing may have created what the operation would create on first use. */
 	ASSERT_EQ(0, variant->prepare());
 	ASSERT_EQ(0, remount_with(NULL));
 	ASSERT_EQ(0, call_with_fault(variant, self->fail_nth, NEVER, &left));
@@ -872,8 +872,8 @@ TEST_F_TIMEOUT(fault, ends_cleanly, SWEEP_SECONDS)
 	ASSERT_EQ(0, count_slabs(counts));
 
 	/*
-	 * A sanitizer takes memory as well, for a call trace that is new to it. The
-	 * operation does not see the fault that this gets: look again then.
+	 * A sanitizer allocates memory for each new call trace. If that allocation
+	 * fails, the operation does not notice. So try again.
 	 */
 	do {
 		failed = sweep(_metadata, variant, self->fail_nth, total);

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Tests of what may become too much
+ * Tests of limits
  *
- * A user who has nothing but the group of the mount can look for names that are
- * not there, hold files open and watch directories. Each of that is bounded, by
- * what the user is allowed anyway: memory is charged to the cgroup, and all of it
- * comes back. And where memory is short, events come and go all the same. How a
- * listing that is stuck delays nobody is asked in eventfs_users_test.c.
+ * A user with no rights but the group of the mount can look for missing names, hold
+ * files open and watch directories. Each of these has a limit: memory is charged to
+ * the cgroup, and all of it is freed later. If memory is short, events can still be
+ * created and removed. Stuck listings are tested in eventfs_users_test.c.
  *
- * The figures are in the log.
+ * The log has the figures.
  */
 #define _GNU_SOURCE
 #include <signal.h>
@@ -34,15 +33,15 @@
 #define MAX_MISSES	4096		/* that a tree keeps */
 #define NR_FILES	4096	/* that a user may have open, a common limit */
 #define NR_WATCHES	256
-#define NR_WATCHED	32	/* events that go while they are watched */
+#define NR_WATCHED	32	/* events that are removed while they are watched */
 #define NR_LOOKERS	3
-#define NR_COMING	4	/* events that come and go at a time */
+#define NR_COMING	4	/* events that are created and removed at a time */
 
-/* Less than what each test caches: dentries take 192 bytes and more. */
+/* Less than each test caches: a dentry takes 192 bytes or more. */
 #define LOOKERS_LIMIT	(1 << 20)
 
 /*
- * Small files
+ * Files with numbers
  */
 
 static int read_at(int dir, const char *name, char *text, size_t size)
@@ -90,7 +89,7 @@ static long number_at(int dir, const char *name, const char *key)
 	return strtol(at + strlen(key), NULL, 10);
 }
 
-/* Dentries of missing names that nobody uses, on the whole machine */
+/* Unused negative dentries of the whole machine */
 static long negative_dentries(void)
 {
 	char text[128];
@@ -103,7 +102,7 @@ static long negative_dentries(void)
 }
 
 /*
- * A cgroup, through a mount that has no place
+ * A cgroup, in a mount without a mount point
  */
 
 struct cgroup {
@@ -115,7 +114,7 @@ static void cgroup_end(struct cgroup *cgroup)
 {
 	if (cgroup->dir >= 0)
 		close(cgroup->dir);
-	/* Its processes are gone, perhaps a moment ago. */
+	/* Its processes may have ended only a moment ago. */
 	for (int i = 0; i < 100 && unlinkat(cgroup->root, PREFIX, AT_REMOVEDIR) &&
 	     errno == EBUSY; i++)
 		usleep(10000);
@@ -132,10 +131,10 @@ static int cgroup_limit(const struct cgroup *cgroup, const char *name, unsigned 
 }
 
 /*
- * Above @limit bytes, memory is taken back and who wants more has to wait; there
- * are never more than twice as many. Not the latter alone: a dentry is freed after
- * a grace period, for which an allocation that finds no room would not wait before
- * somebody is killed. Return: why there can be none, or NULL
+ * Above @limit bytes, memory is reclaimed and allocations are throttled. The maximum is
+ * twice as much. A maximum alone is not enough: a dentry is freed after a grace period,
+ * and allocations would not wait for that before a task is killed. Return: the reason
+ * why there is no cgroup, or NULL
  */
 static const char *cgroup_begin(struct cgroup *cgroup, unsigned long limit)
 {
@@ -175,7 +174,7 @@ static long cgroup_events(const struct cgroup *cgroup, const char *key)
 }
 
 /*
- * The user: a process that does one thing after another, and says when
+ * The user: a process that does one thing after another, and reports each
  */
 
 struct user {
@@ -183,7 +182,7 @@ struct user {
 	int socket;
 };
 
-/* Both sides meet, and hand over a number. */
+/* Synchronise both processes, and pass a number. */
 static int tell(int socket, long number)
 {
 	return write(socket, &number, sizeof(number)) == sizeof(number) ? 0 : EPIPE;
@@ -219,7 +218,7 @@ static int user_begin(struct user *user, const struct cgroup *cgroup, int (*what
 	return user->pid < 0 ? errno : 0;
 }
 
-/* Return: what it ended with, 0 or an errno */
+/* Return: its exit status, 0 or an errno */
 static int user_end(struct user *user)
 {
 	int status;
@@ -267,7 +266,7 @@ FIXTURE_TEARDOWN_PARENT(limits)
 }
 
 /*
- * Names that are not there
+ * Missing names
  */
 
 static int look_for_many(int socket)
@@ -291,7 +290,7 @@ static int look_in_cgroup(const struct cgroup *cgroup)
 	return user_begin(&user, cgroup, look_for_many) ?: user_end(&user);
 }
 
-/* So many are kept, and whoever looked for them pays for them. */
+/* A limited number is kept, and charged to the task that looked for them. */
 TEST_F_TIMEOUT(limits, misses_are_bounded_and_charged, TEST_SECONDS)
 {
 	long before, negative, charged, left, uncharged;
@@ -309,7 +308,7 @@ TEST_F_TIMEOUT(limits, misses_are_bounded_and_charged, TEST_SECONDS)
 	charged = cgroup_bytes(&cgroup);
 	EXPECT_EQ(0, reclaim());
 	left = negative_dentries() - before;
-	/* A processor keeps some of the charge for what comes next. */
+	/* A CPU keeps some of the charge for later allocations. */
 	uncharged = cgroup_settle(&cgroup, charged / 2);
 	TH_LOG("%d misses of a user: %ld negative dentries, %ld bytes charged", NR_MISSES,
 	       negative, charged);
@@ -335,7 +334,7 @@ static int open_many(int socket)
 		nr++;
 	if (error != EMFILE)
 		return error;
-	/* Until the event is gone; they are closed by the end of this process. */
+	/* Wait until the event is removed. The exit of this process closes the files. */
 	return tell(socket, nr) ?: hear(socket, &go);
 }
 
@@ -345,7 +344,7 @@ static int begin_open_many(struct user *user, const struct cgroup *cgroup)
 	struct rlimit old;
 	int error;
 
-	/* Inherited; a user could not raise it again. */
+	/* The user inherits the limit and cannot raise it. */
 	if (getrlimit(RLIMIT_NOFILE, &old) || setrlimit(RLIMIT_NOFILE, &limit))
 		return errno;
 	error = user_begin(user, cgroup, open_many);
@@ -374,7 +373,7 @@ TEST_F_TIMEOUT(limits, open_files_delay_no_removal, TEST_SECONDS)
 	unused = time_removal(PREFIX "_s1");
 	EXPECT_LE(0, unused);
 	ASSERT_EQ(0, count_slabs(before));
-	/* The way to the event may stay. */
+	/* The inodes on the path to the event may stay. */
 	before[1]++;
 
 	ASSERT_EQ(0, begin_open_many(&user, &cgroup));
@@ -383,7 +382,7 @@ TEST_F_TIMEOUT(limits, open_files_delay_no_removal, TEST_SECONDS)
 	used = time_removal(PREFIX "_s0");
 	TH_LOG("%ld open files, %ld bytes charged; it is removed in %.0f us, another in %.0f",
 	       opened, charged, used * 1e6, unused * 1e6);
-	/* All are open still. */
+	/* All files are still open. */
 	EXPECT_LE(0, used);
 	EXPECT_EQ(ENOENT, stat_path(EVENT));
 	EXPECT_LE(NR_FILES - 16, opened);
@@ -391,7 +390,7 @@ TEST_F_TIMEOUT(limits, open_files_delay_no_removal, TEST_SECONDS)
 
 	EXPECT_EQ(0, tell(user.socket, 0));
 	EXPECT_EQ(0, user_end(&user));
-	/* The event is gone, here and in the instance. */
+	/* The event was removed, here and in the instance. */
 	before[0] -= 2;
 	EXPECT_STREQ("", slab_rise(before));
 	cgroup_end(&cgroup);
@@ -407,7 +406,7 @@ struct watcher {
 	long nr;
 };
 
-/* Counts the new ones: an object that is watched already has its old number. */
+/* Counts new watches: a second watch of an object gets the number of the first. */
 static int watch(struct watcher *watcher, const char *path)
 {
 	int number = inotify_add_watch(watcher->fd, path, IN_ALL_EVENTS);
@@ -459,7 +458,7 @@ static int watch_events(struct watcher *watcher)
 	return error;
 }
 
-/* As many as there may be, twice: the first time among them those that go. */
+/* Begins as many watches as possible, twice. The first include events to be removed. */
 static int watch_many(int socket)
 {
 	struct watcher watcher = { .fd = inotify_init1(IN_CLOEXEC) };
@@ -530,7 +529,7 @@ TEST_F_TIMEOUT(limits, watches_are_bounded_and_go, TEST_SECONDS)
 	EXPECT_EQ(NR_WATCHES, first);
 	EXPECT_GE(NR_WATCHES, held[1] - before[1]);
 	EXPECT_LT(NR_WATCHES / 2, held[1] - before[1]);
-	/* One for each that went */
+	/* One for each removed event */
 	EXPECT_EQ(NR_WATCHED, second);
 	EXPECT_STREQ("", slab_rise(before));
 	cgroup_end(&cgroup);
@@ -555,7 +554,7 @@ struct shared {
 
 static struct shared *shared;
 
-/* What comes and goes may be gone, and memory may not be there. */
+/* Events that are created and removed may be missing, and memory may be short. */
 static bool judge(struct looker *looker, const char *path, int error)
 {
 	atomic_fetch_add(&looker->looked, 1);
@@ -577,7 +576,7 @@ static bool look_at(struct looker *looker, const char *path)
 	return judge(looker, path, reads ? open_and_read(path) : stat_path(path));
 }
 
-/* Return: whether to go on */
+/* Return: whether to continue */
 static bool look_through(struct looker *looker, const char *path)
 {
 	const struct dirent64 *entry;
@@ -635,7 +634,7 @@ static pid_t looker_begin(const struct cgroup *cgroup, int number)
 	return pid;
 }
 
-/* The machine may be out of memory itself: then it is done again. */
+/* Repeats an operation while the machine itself is out of memory. */
 static int until_done(int (*fn)(const struct kind *kind, const char *name), const char *name)
 {
 	double deadline = now() + PATIENCE;
@@ -660,7 +659,7 @@ static int come_and_go(void)
 	return error;
 }
 
-/* Of the whole machine, and of the cgroup, which may have less than is asked for */
+/* Reclaims from the whole machine, or from the cgroup, which may have less to give. */
 static int shrink(const struct cgroup *cgroup, unsigned int round)
 {
 	int error;
@@ -697,13 +696,13 @@ TEST_F_TIMEOUT(limits, events_come_and_go_without_memory, TEST_SECONDS)
 	why = cgroup_begin(&cgroup, LOOKERS_LIMIT);
 	if (why)
 		SKIP(return, "%s", why);
-	/* What is cached already is charged to others. */
+	/* Objects that are cached already are charged to others. */
 	ASSERT_EQ(0, reclaim());
 	for (int i = 0; i < NR_LOOKERS; i++) {
 		pids[i] = looker_begin(&cgroup, i);
 		ASSERT_LT(0, pids[i]);
 	}
-	/* Each sees all events once at least. Who reclaims waits for the limit. */
+	/* Each sees all events at least once. Begin to reclaim when the limit is reached. */
 	for (unsigned int i = 0; now() < deadline; i++) {
 		bool reached = cgroup_events(&cgroup, "high ") > 0;
 

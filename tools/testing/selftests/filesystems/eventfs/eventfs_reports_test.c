@@ -2,9 +2,9 @@
 /*
  * Tests of what people reported about tracefs, eventfs and dynamic events
  *
- * Each test repeats one public report, or the fix of one. The comment above it says
- * what was reported, when, and what is right. Error numbers and bytes that
- * kernel/trace decides about are those of Linux 6.12.
+ * Each test repeats a public bug report, or its fix. The comment above says what was
+ * reported and when, and what is right. Errors and contents that kernel/trace decides
+ * are those of Linux 6.12.
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -25,12 +25,12 @@
 #define NEW_EVENT	PREFIX "_t"
 #define USER_GROUP	EVENTS "/user_events"
 
-/* A user and a group without any right but those that these ids give */
+/* A user and a group without capabilities */
 #define SOMEBODY	1001
 #define SHELL		2000
 
 /*
- * Small things
+ * Helpers
  */
 
 /* The type and the mode, or 0 */
@@ -48,7 +48,7 @@ static bool has_owners(const char *path, uid_t uid, gid_t gid)
 	return !stat(path, &st) && st.st_uid == uid && st.st_gid == gid;
 }
 
-/* What an option of tracefs is set to in /proc/mounts, or "" */
+/* The value of an option of tracefs in /proc/mounts, or "" */
 static const char *mount_option(const char *option)
 {
 	static char value[32];
@@ -71,7 +71,7 @@ static const char *mount_option(const char *option)
 	return value;
 }
 
-/* As "mount -o remount" does it: with the options that /proc/mounts shows */
+/* Like "mount -o remount": with the options that /proc/mounts shows */
 static int remount_as_shown(void)
 {
 	static const char * const names[] = { "uid", "gid", "mode" };
@@ -202,10 +202,10 @@ struct unregistration {
 #define REGISTER	_IOWR('*', 0, struct registration *)
 #define UNREGISTER	_IOW('*', 2, struct unregistration *)
 
-/* Where the kernel tells if somebody has enabled the event */
+/* Where the kernel reports whether the event is enabled */
 static unsigned int enabled;
 
-/* The event is there until it is unregistered and @fd is closed, or this process ends. */
+/* The event exists until it is unregistered and @fd is closed, or this process ends. */
 static int register_event(int fd, const char *name)
 {
 	struct registration reg = {
@@ -244,8 +244,8 @@ static int list_in(int dir, const char *path)
 }
 
 /*
- * A user registers events with names that are no names of files (2024): each is
- * refused, or has a directory, or none, and the listing of their system works.
+ * A user registers events with names that are not valid file names (2024): each is
+ * refused or gets a directory or none. The listing of their system works.
  */
 TEST_F_TIMEOUT(reports, odd_user_events_spoil_no_listing, TEST_SECONDS)
 {
@@ -299,8 +299,8 @@ TEST_F_TIMEOUT(reports, odd_user_events_spoil_no_listing, TEST_SECONDS)
 }
 
 /*
- * A task that may write user_events_data and nothing else registers an event (2022):
- * its directory is there, with the owner that it would have otherwise.
+ * A task that may only write user_events_data registers an event (2022): its directory
+ * exists, with the usual owner.
  */
 TEST_F_TIMEOUT(reports, event_of_a_user_has_its_directory, TEST_SECONDS)
 {
@@ -329,7 +329,7 @@ TEST_F_TIMEOUT(reports, event_of_a_user_has_its_directory, TEST_SECONDS)
 	close(fd);
 	close(root);
 	EXPECT_EQ(0, chmod(user_kind.interface, st.st_mode & 07777));
-	/* It goes a moment after its last user. */
+	/* It is removed a moment after its last user ends. */
 	for (int i = 0; i < 500 && !stat_path(path); i++)
 		usleep(10000);
 	EXPECT_EQ(ENOENT, stat_path(path));
@@ -345,16 +345,16 @@ TEST_F_TIMEOUT(reports, event_of_a_user_has_its_directory, TEST_SECONDS)
 #define MAX_PLACES	3
 #define MAX_ROUNDS	32
 #define BUDGET_SECONDS	4	/* after which no further round begins */
-#define LOAD_SECONDS	2	/* at least, until the seekers stop for a removal to end */
-#define SLOWDOWN	5	/* and so many times what it takes while they are elsewhere */
+#define LOAD_SECONDS	2	/* minimum of race.patience */
+#define SLOWDOWN	5	/* race.patience, in removals with seekers elsewhere */
 
 /**
- * struct like - something that is removed, and its like that stands
- * @dir: of what is removed
- * @standing: of its like
+ * struct like - an object that is removed, and a similar one that stays
+ * @dir: directory of the object that is removed
+ * @standing: directory of the one that stays
  * @places: where to look for names, in both
- * @rounds: how often it is made and removed, MAX_ROUNDS at most
- * @make: makes it; return: 0 or an errno
+ * @rounds: how often it is created and removed, MAX_ROUNDS at most
+ * @make: creates it; return: 0 or an errno
  * @remove: the same for its removal
  */
 struct like {
@@ -405,15 +405,15 @@ static const struct like like_event = {
 };
 
 static struct {
-	int dirs[MAX_ROUNDS + 1][MAX_PLACES];	/* before the first round that of its like */
+	int dirs[MAX_ROUNDS + 1][MAX_PLACES];	/* for round 0, of the one that stays */
 	atomic_int round;
 	atomic_int seeking[MAX_ROUNDS + 1];
-	atomic_int wrong;	/* what a seeker saw that was not ENOENT */
+	atomic_int wrong;	/* result of a seeker other than ENOENT */
 	atomic_bool removing;
 	atomic_bool stop;
-	double patience;	/* with a removal */
-	double longest;		/* that one took */
-	bool gave_up;		/* the seekers, before one ended */
+	double patience;	/* how long a removal may take */
+	double longest;		/* duration of the slowest removal */
+	bool gave_up;		/* the seekers stopped before a removal ended */
 } race;
 
 static void *run_seeker(void *arg)
@@ -436,7 +436,7 @@ static void *run_seeker(void *arg)
 	return NULL;
 }
 
-/* Ends the load if a removal does not end before. */
+/* Stops the seekers if a removal takes longer than race.patience. */
 static void *run_watchdog(void *unused)
 {
 	double deadline = now() + race.patience;
@@ -451,7 +451,7 @@ static void *run_watchdog(void *unused)
 	return NULL;
 }
 
-/* Lines of the standing instance's trace, all of them calls of one function */
+/* The number of calls in the trace of the instance that stays */
 static long count_traced(void)
 {
 	FILE *file = fopen(INSTANCE "/trace", "re");
@@ -477,7 +477,7 @@ static int open_places(const struct like *like, const char *dir, int round)
 	return error;
 }
 
-/* One round: makes something and removes it, when all seekers are in @dir. */
+/* One round: creates an object, and removes it once all seekers are in @dir. */
 static int remove_one(const struct like *like, const char *dir, int round)
 {
 	double began;
@@ -499,10 +499,11 @@ static int remove_one(const struct like *like, const char *dir, int round)
 }
 
 /*
- * Removes some, while others look for missing names in all places of @dir, and have
- * patience with a removal.
- * Return: 0 or an errno. *walks: how often this task walked over what was cached;
- * *rounds: at most how many to remove, and then how many were while names were missed
+ * Removes objects while other tasks look for missing names in all places of @dir. They
+ * stop if a removal takes longer than @patience.
+ * Return: 0 or an errno. *walks: how often this task walked over cached dentries.
+ * *rounds: the maximum number of objects to remove, then the number that was removed
+ * before the seekers stopped
  */
 static int remove_while_missed(const struct like *like, const char *dir, double patience,
 			       long *walks, int *rounds)
@@ -564,7 +565,7 @@ FIXTURE_SETUP(missed)
 		SKIP(return, "%s", why);
 	ASSERT_EQ(0, set_up(&kprobe_kind));
 	snprintf(self->tid, sizeof(self->tid), "%ld", syscall(SYS_gettid));
-	/* What drops all that is cached below a directory */
+	/* The function that walks over the dentries below a directory */
 	if (write_text(INSTANCE "/set_ftrace_filter", "d_walk") ||
 	    write_text(INSTANCE "/set_ftrace_pid", self->tid) ||
 	    write_text(INSTANCE "/current_tracer", "function"))
@@ -578,10 +579,10 @@ FIXTURE_TEARDOWN_PARENT(missed)
 
 /*
  * Tasks look for missing names in a directory that is removed (2026): an rmdir took
- * minutes, as they cached one more whenever it had dropped all. It takes about as long
- * as while they look elsewhere. The VFS walks in a loop while another task frees one of
- * the dentries; if the host takes that task's processor away, it does so for some
- * milliseconds, hundreds of times.
+ * minutes, because they cached another name whenever it had dropped all. It should take
+ * about as long as while they look elsewhere. The VFS walks in a loop while another task
+ * frees one of the dentries. If the host preempts that task's processor, the loop lasts
+ * for some milliseconds and walks hundreds of times.
  */
 TEST_F_TIMEOUT(missed, removal_ends_while_names_are_missed, TEST_SECONDS)
 {
@@ -608,8 +609,8 @@ TEST_F_TIMEOUT(missed, removal_ends_while_names_are_missed, TEST_SECONDS)
 }
 
 /*
- * A format, hist, enable or option file is open while its event goes (CVE-2024-43891
- * and others): ENODEV. Only the number of the event, which is in the file, may be told.
+ * A format, hist, enable or option file is open while its event is removed
+ * (CVE-2024-43891 and others): ENODEV. Only "id" may still be read, as the file has it.
  */
 TEST_F_TIMEOUT(reports, open_file_of_a_removed_event_is_dead, TEST_SECONDS)
 {
@@ -641,7 +642,7 @@ TEST_F_TIMEOUT(reports, open_file_of_a_removed_event_is_dead, TEST_SECONDS)
 			EXPECT_EQ(-1, pwrite(writes[i], "0", 1, 0)) TH_LOG("%s", files[i]);
 			EXPECT_EQ(ENODEV, errno) TH_LOG("%s", files[i]);
 		}
-		/* An event of the same name is another. */
+		/* A new event with the same name makes no difference. */
 		if (!again)
 			ASSERT_EQ(0, create_event(&kprobe_kind, NEW_EVENT));
 	}
@@ -651,7 +652,7 @@ TEST_F_TIMEOUT(reports, open_file_of_a_removed_event_is_dead, TEST_SECONDS)
 	}
 }
 
-/* Of an instance, its files that do not keep it while they are open */
+/* The files of an instance that do not keep it while they are open */
 static const char * const keep_nothing[] = {
 	"events/" PREFIX "/" PREFIX "_s0/format",
 	"events/" PREFIX "/" PREFIX "_s0/id",
@@ -709,8 +710,8 @@ static int find_files(const char *dir, char *files[MAX_FILES], size_t *nr)
 }
 
 /*
- * rmdir of an instance of which a file is open (2016 to 2026): EBUSY, and the instance
- * is whole; or it goes, if that file is one of those that keep nothing.
+ * rmdir of an instance while one of its files is open (2016 to 2026): EBUSY, and the
+ * instance is complete. If the file does not keep it, the instance is removed.
  */
 TEST_F_TIMEOUT(reports, open_file_keeps_its_instance_or_does_not, TEST_SECONDS)
 {
@@ -739,7 +740,7 @@ TEST_F_TIMEOUT(reports, open_file_keeps_its_instance_or_does_not, TEST_SECONDS)
 }
 
 /*
- * Bytes
+ * Contents
  */
 
 static ssize_t read_in_pieces(const char *path, char *text, size_t size, size_t piece)
@@ -758,7 +759,7 @@ static ssize_t read_in_pieces(const char *path, char *text, size_t size, size_t 
 
 #define COPIES	"copy EXDEV, within tracefs 0, sendfile EINVAL, splice EINVAL, mmap ENODEV"
 
-/* How the calls end that copy within the kernel */
+/* The results of system calls that copy within the kernel */
 static const char *copies(const char *path)
 {
 	static char text[256];
@@ -789,14 +790,14 @@ static const char *copies(const char *path)
 }
 
 /*
- * Programs that read files byte by byte or let the kernel copy them (2019 to 2021,
- * as copy_file_range() changed): the same bytes and errors for all files of an event.
+ * Programs read files byte by byte or let the kernel copy them (2019 to 2021, when
+ * copy_file_range() changed): all files of an event give the same bytes and errors.
  */
 TEST_F_TIMEOUT(reports, files_are_read_and_copied_alike, TEST_SECONDS)
 {
 	static const struct {
 		const char *path;
-		bool once;	/* answers one read only, however little that takes */
+		bool once;	/* only the first read returns anything, however small */
 	} files[] = {
 		{ EVENT "/enable", false },
 		{ EVENT "/filter", true },
@@ -839,8 +840,8 @@ static int set_clock(time_t offset)
 }
 
 /*
- * The clock of a board is set back by a month after the first events (2026): what
- * changes then is stamped with the present, not with the last change.
+ * The clock of a board is set back by a month after the first events (2026): later
+ * changes get the new time, and not the time of the last change.
  */
 TEST_F_TIMEOUT(reports, clock_that_is_set_back_moves_times, TEST_SECONDS)
 {
@@ -858,7 +859,7 @@ TEST_F_TIMEOUT(reports, clock_that_is_set_back_moves_times, TEST_SECONDS)
 	error = set_clock(-MONTH);
 	if (error)
 		SKIP(return, "the clock cannot be set: %s", strerror(error));
-	/* Until the clock is right again, nothing may end the test. */
+	/* Nothing may end the test before the clock is right again. */
 	back = time(NULL);
 	error = remove_new_event() ?: make_instance();
 	for (size_t i = 2; i < 4; i++)
@@ -880,7 +881,7 @@ TEST_F_TIMEOUT(reports, clock_that_is_set_back_moves_times, TEST_SECONDS)
 			EXPECT_EQ(before[i].st_mtime, after[i].st_mtime) TH_LOG("of %s", paths[i]);
 		}
 	}
-	/* And so it is when the clock goes forward again. */
+	/* The same after the clock was set forward again. */
 	ASSERT_EQ(0, create_event(&kprobe_kind, NEW_EVENT));
 	ASSERT_EQ(0, stat(GROUP, &after[0]));
 	EXPECT_LE(before[0].st_mtime, after[0].st_mtime);
@@ -891,9 +892,9 @@ TEST_F_TIMEOUT(reports, clock_that_is_set_back_moves_times, TEST_SECONDS)
  */
 
 /*
- * The root of the mount was opened with mode= or given away with uid= or gid=, and is
- * closed by chmod or chown; then somebody runs "mount -o remount,nosuid" (2024 to
- * 2026), which passes on what /proc/mounts shows: the root stays as it is.
+ * The root of the mount was opened with mode=, uid= or gid=, and then closed by chmod or
+ * chown. A later "mount -o remount,nosuid" passes the options in /proc/mounts (2024 to
+ * 2026): the root stays as it is.
  */
 TEST_F_TIMEOUT(reports, remount_as_shown_opens_no_root, TEST_SECONDS)
 {
@@ -910,14 +911,14 @@ TEST_F_TIMEOUT(reports, remount_as_shown_opens_no_root, TEST_SECONDS)
 	ASSERT_EQ(0, chown(TRACING, -1, 72));
 	ASSERT_EQ(0, remount_as_shown());
 	EXPECT_TRUE(has_owners(TRACING, 71, 72)) TH_LOG("gid=%s", mount_option("gid"));
-	/* Back to the group that the mount once had, by the mount */
+	/* A mount sets the group that it once had. */
 	ASSERT_EQ(0, remount(0, SHELL));
 	EXPECT_TRUE(has_owners(TRACING, 0, SHELL));
 }
 
 /*
- * chgrp of single files, then a remount that names gid= (CVE-2024-36963): they follow,
- * also when mount(8) has the group from /proc/mounts only.
+ * chgrp of single files, then a remount with gid= (CVE-2024-36963): the files get the new
+ * group, even if mount(8) takes gid= from /proc/mounts.
  */
 TEST_F_TIMEOUT(reports, changed_file_follows_a_remount_with_gid, TEST_SECONDS)
 {
@@ -940,8 +941,8 @@ TEST_F_TIMEOUT(reports, changed_file_follows_a_remount_with_gid, TEST_SECONDS)
 }
 
 /*
- * The first mount's root was open to everybody for one release (2026): it has mode 0700
- * unless mode= says otherwise, which /proc/mounts then shows.
+ * The root of the first mount was open to all users for one release (2026): it has mode
+ * 0700, or that of mode=, which /proc/mounts shows.
  */
 TEST_F_TIMEOUT(reports, root_is_closed_unless_mode_is_shown, TEST_SECONDS)
 {
@@ -982,8 +983,8 @@ TEST_F_TIMEOUT(reports, automount_resets_nothing, TEST_SECONDS)
 
 /*
  * Vendors' boot scripts and systemd-tmpfiles give single event files to a group, by
- * chown root:shell and chmod 0664, and a system by chmod -R (2022 to 2025): that holds
- * for later users, through reclaim, until a mount names an owner.
+ * chown root:shell and chmod 0664, and a system by chmod -R (2022 to 2025): that stays
+ * valid through reclaim, until a mount sets an owner.
  */
 TEST_F_TIMEOUT(reports, boot_script_gives_files_to_a_group, TEST_SECONDS)
 {
@@ -1017,7 +1018,7 @@ TEST_F_TIMEOUT(reports, boot_script_gives_files_to_a_group, TEST_SECONDS)
 		EXPECT_EQ(-1, openat(root, "events/" PREFIX "/" PREFIX "_s1/enable", O_WRONLY));
 		EXPECT_EQ(EACCES, errno);
 		ASSERT_EQ(0, become_root());
-		/* A mount that names no owner is no reason either. */
+		/* A mount without uid= and gid= does not change it either. */
 		ASSERT_EQ(0, again ? remount_with(NULL) : reclaim());
 	}
 	ASSERT_EQ(0, remount_with("gid=72"));
@@ -1062,8 +1063,8 @@ static int remount_read_only(const char *place)
 }
 
 /*
- * A service has tracefs read-only, some of it masked, a part of it in another place, or
- * under another source name (2019 to 2025): that works, and others see no change.
+ * A service has tracefs read-only, partly masked, partly mounted elsewhere, or under
+ * another source name (2019 to 2025): that works, and others see no change.
  */
 TEST_F_TIMEOUT(reports, sandbox_changes_nothing_outside, TEST_SECONDS)
 {
@@ -1073,7 +1074,7 @@ TEST_F_TIMEOUT(reports, sandbox_changes_nothing_outside, TEST_SECONDS)
 	int root, fd, found = 0;
 	FILE *file;
 
-	/* The way to what others see */
+	/* The mount that others see */
 	ASSERT_EQ(0, open_path(TRACING, O_PATH, &root));
 	ASSERT_EQ(0, mount_privately());
 	ASSERT_NE(NULL, mkdtemp(pod));
@@ -1081,7 +1082,7 @@ TEST_F_TIMEOUT(reports, sandbox_changes_nothing_outside, TEST_SECONDS)
 	snprintf(path, sizeof(path), "%s/part", pod);
 	ASSERT_EQ(0, mkdir(path, 0700));
 
-	/* Read-only, and masked by what is empty */
+	/* Read-only, and masked by an empty directory and by /dev/null */
 	ASSERT_EQ(0, mount(TRACING, TRACING, NULL, MS_BIND | MS_REC, NULL));
 	ASSERT_EQ(0, remount_read_only(TRACING));
 	EXPECT_EQ(EROFS, write_text(EVENT "/enable", "1"));
@@ -1098,7 +1099,7 @@ TEST_F_TIMEOUT(reports, sandbox_changes_nothing_outside, TEST_SECONDS)
 	EXPECT_TRUE(S_ISREG(outside.st_mode));
 	EXPECT_EQ(0, faccessat(root, "instances/" PREFIX "/events/" PREFIX "/enable", F_OK, 0));
 
-	/* A part of it, in which events come and go */
+	/* A part of it, in which events are created and removed */
 	ASSERT_EQ(0, mount(GROUP, path, NULL, MS_BIND, NULL));
 	snprintf(path, sizeof(path), "%s/part/" NEW_EVENT "/id", pod);
 	EXPECT_EQ(ENOENT, stat_path(path));
@@ -1159,7 +1160,7 @@ static int run_container(const char *place, unsigned int number)
 	snprintf(options, sizeof(options), "gid=%u", SHELL + number);
 	if (error || mount("tracefs", place, "tracefs", 0, options))
 		return error ?: errno;
-	/* Each begins at another one. */
+	/* Each begins at a different path. */
 	for (unsigned int i = 0; i < NR_FLEET_PATHS && !error; i++)
 		error = chmod(fleet_path(path, place, i + 7 * number), 0751) ? errno : 0;
 	return error;
@@ -1206,9 +1207,9 @@ static int run_until_end(int (*fn)(void))
 }
 
 /*
- * Thirteen containers start at once; each mounts tracefs with gid= and changes the
- * modes of a hundred paths, while others list (2026): a kernel of 2024 hung for hours.
- * All end, each stat has the last group, and nothing is left.
+ * Thirteen containers start at once. Each mounts tracefs with gid= and changes the modes
+ * of a hundred paths, while others list (2026): a kernel of 2024 hung for hours. All must
+ * end, each stat() returns the last group, and nothing is left.
  */
 TEST_F_TIMEOUT(reports, fleet_of_containers_starts, TEST_SECONDS)
 {

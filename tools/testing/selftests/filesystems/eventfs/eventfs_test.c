@@ -2,12 +2,12 @@
 /*
  * Tests of eventfs, the part of tracefs below events/
  *
- * Whatever comes and goes here does so in a group and an instance of its own.
- * The tests with threads follow one plan: a maker creates and removes a name,
- * and publishes in a sequence number what it is doing. Judges read that number,
- * do something with the name, and read the number again. If it has not changed,
- * there is but one right answer, and the maker goes on only when every judge has
- * given one for this step; if it has, any answer is right that is not absurd.
+ * All names that are created and removed here are in a group and an instance of
+ * their own. The tests with threads work in the same way: a maker creates and
+ * removes a name, and publishes its progress as a sequence number. Judges read
+ * that number, use the name, and read the number again. If the number has not
+ * changed, only one result is right, and the maker waits until every judge has
+ * had a result for this step. If it has changed, several results are right.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -34,12 +34,12 @@
 #include "../../kselftest_harness.h"
 #include "eventfs.h"
 
-#define NR_SLOTS	4	/* names that come and go */
+#define NR_SLOTS	4	/* names that are created and removed */
 #define NR_WORKERS	16
-#define CHURN		32	/* names per round that come and go by the way */
+#define CHURN		32	/* additional names that are created and removed in a round */
 
 /*
- * Whole trees
+ * Comparison of trees
  */
 
 struct object {
@@ -132,7 +132,7 @@ static int compare_inos(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* Finds what is in one of two trees, or has another number there. */
+/* Finds objects that only one of two trees has, or that have different numbers. */
 static void tree_compare(struct tree *tree, const struct tree *before)
 {
 	size_t i, j;
@@ -165,7 +165,7 @@ static void tree_take(struct tree *tree, const char *path)
 }
 
 /*
- * The fixture: a few events that stand throughout, and an instance
+ * The fixture: a few events that exist throughout, and an instance
  */
 
 FIXTURE(eventfs)
@@ -202,7 +202,7 @@ FIXTURE_SETUP(eventfs)
 		TH_LOG("creating the events and the instance: %s", strerror(error));
 }
 
-/* In the parent: all that a test had open is closed by then, however it ended. */
+/* In the parent, where all files of the test are closed, however it ended. */
 FIXTURE_TEARDOWN_PARENT(eventfs)
 {
 	struct stat st;
@@ -218,11 +218,11 @@ FIXTURE_TEARDOWN_PARENT(eventfs)
  */
 
 /**
- * struct slot - a name that comes and goes
+ * struct slot - a name that is created and removed
  * @kind: of an event; NULL for an instance
  * @name: of the event
- * @dir: path of an event directory that is there when the name is
- * @step: counts what the maker did; its lowest two bits say where it is
+ * @dir: path of an event directory that exists when the name does
+ * @step: counts the maker's steps; the lowest two bits are the state
  */
 struct slot {
 	const struct kind *kind;
@@ -252,21 +252,21 @@ static const struct range event_slots = { 0, NR_SLOTS - 1 };
 static const struct range instance_slot = { NR_SLOTS - 1, 1 };
 
 enum role {
-	MAKER,		/* ends by itself, and the race with it */
-	JUDGE,		/* somebody for whose judgement makers wait */
+	MAKER,		/* ends by itself, which ends the race */
+	JUDGE,		/* checks names; makers wait for its results */
 	OTHER,
 };
 
 /**
  * struct worker - a thread
- * @race: what it takes part in
- * @run: what it does
+ * @race: the race that it belongs to
+ * @run: its function
  * @what: its name, for messages
  * @role: its role
- * @slots: what it is about
- * @judged: the last step of each slot that it was judge of
- * @sure: how often it met a name that neither came nor went meanwhile
- * @held: how often it held something open until it was gone
+ * @slots: the slots that it uses
+ * @judged: the last step of each slot that it has judged
+ * @sure: how often it used a name that did not change meanwhile
+ * @held: how often it held something open until it was removed
  * @seed: of its random choices, the same in each run
  * @started: there is a thread to join
  * @thread: that thread
@@ -301,7 +301,7 @@ static bool stopped(struct race *race)
 	return atomic_load(&race->stop);
 }
 
-/* The first thing that goes wrong is what a test tells, and ends the race. */
+/* Records the first failure, and ends the race. */
 static void fail(struct race *race, const char *format, ...)
 {
 	va_list args;
@@ -323,8 +323,8 @@ static unsigned int pick(struct worker *worker, unsigned int range)
 }
 
 /*
- * Every other time one that is not judged in its present step, for which its maker
- * waits: chance alone may take longer than the patience on a slow machine.
+ * Every other time, picks a slot that is not judged in its current step, for which its
+ * maker waits. On a slow machine, chance alone might take longer than PATIENCE.
  */
 static unsigned int pick_slot(struct worker *worker)
 {
@@ -341,8 +341,8 @@ static unsigned int pick_slot(struct worker *worker)
 }
 
 /*
- * What @worker found out about a slot between step @before and now. Any error
- * is one of "it is not there" when there is a race, and ENOENT when there is none.
+ * Checks the result @error that @worker got for a slot between step @before and now. In
+ * a race, it must be 0, ENOENT or ENODEV. Without one, a missing name gives ENOENT.
  */
 static void judge(struct worker *worker, unsigned int i, unsigned int before,
 		  int error, const char *what)
@@ -408,7 +408,7 @@ static void wait_for_judges(struct race *race, unsigned int i)
 	}
 }
 
-/* Creates or removes a name, and waits until all have seen it. */
+/* Creates or removes a name, and waits until all judges have seen it. */
 static void make(struct worker *worker, unsigned int i)
 {
 	struct slot *slot = &worker->race->slots[i];
@@ -426,7 +426,7 @@ static void make(struct worker *worker, unsigned int i)
 	wait_for_judges(worker->race, i);
 }
 
-/* Each slot is left as it was found: absent. */
+/* At the end, each slot is absent, as at the start. */
 static void run_maker(struct worker *worker)
 {
 	for (unsigned int round = 0; round < 2 * nr_rounds(); round++) {
@@ -437,7 +437,7 @@ static void run_maker(struct worker *worker)
 	}
 }
 
-/* Many names that nobody knows, around names that stand or are always absent */
+/* Creates and removes many names around those that exist or are absent throughout. */
 static void run_churn(struct worker *worker)
 {
 	struct race *race = worker->race;
@@ -493,7 +493,7 @@ static int look_watch(const struct slot *slot)
 	return error;
 }
 
-/* Looks a slot up in one way or other. */
+/* Looks a slot up in one of several ways. */
 static void run_look(struct worker *worker)
 {
 	static const struct {
@@ -564,7 +564,7 @@ static bool scan_group(struct worker *worker, struct scan *scan, size_t size)
 	return !error;
 }
 
-/* Lists the group, by turns with a small and a large buffer. */
+/* Lists the group, alternately with a small and a large buffer. */
 static void run_list(struct worker *worker)
 {
 	size_t size = SMALL_BUFFER;
@@ -586,7 +586,7 @@ static void run_list(struct worker *worker)
 	}
 }
 
-/* Waits until a name that was seen at @step is gone, and keeps no maker waiting. */
+/* Waits until a name that was seen at @step is removed, without delaying the maker. */
 static bool wait_until_gone(struct worker *worker, unsigned int i, unsigned int step)
 {
 	struct slot *slots = worker->race->slots;
@@ -602,7 +602,7 @@ static bool wait_until_gone(struct worker *worker, unsigned int i, unsigned int 
 	return true;
 }
 
-/* An open file of a removed event answers ENODEV; "id" needs no event to answer. */
+/* An open file of a removed event returns ENODEV, except "id", which needs no event. */
 static void hold_file(struct worker *worker, unsigned int i, const char *file)
 {
 	struct race *race = worker->race;
@@ -681,7 +681,7 @@ static void run_hold(struct worker *worker)
 }
 
 /*
- * Others, who disturb
+ * Other workers
  */
 
 static void run_drop(struct worker *worker)
@@ -695,7 +695,7 @@ static void run_drop(struct worker *worker)
 	}
 }
 
-/* A file that stands is to be found in every way, at any time. */
+/* A file of an event that exists throughout can be opened at any time. */
 static void run_stand(struct worker *worker)
 {
 	struct race *race = worker->race;
@@ -711,7 +711,7 @@ static void run_stand(struct worker *worker)
 	}
 }
 
-/* A mode that was set is there, whatever is reclaimed or mounted meanwhile. */
+/* A mode that was set stays, whatever is reclaimed or mounted meanwhile. */
 static void run_chmod(struct worker *worker)
 {
 	struct race *race = worker->race;
@@ -746,7 +746,7 @@ static void run_remount(struct worker *worker)
 	}
 }
 
-/* Gives what stands to user and group 3, then to user and group 4, and so on. */
+/* Gives lasting events to user and group 3, then to user and group 4, and so on. */
 static void run_chown(struct worker *worker)
 {
 	struct race *race = worker->race;
@@ -763,7 +763,7 @@ static void run_chown(struct worker *worker)
 	}
 }
 
-/* Nobody sees the user of one mount or chown with the group of another. */
+/* No stat() returns the user of one mount or chown with the group of another. */
 static void run_owner(struct worker *worker)
 {
 	struct race *race = worker->race;
@@ -783,8 +783,8 @@ static void run_owner(struct worker *worker)
 }
 
 /*
- * Looks names up as only rename() does: with the directories of both locked. One of them
- * may be an instance, or a directory in it, that comes, goes or was never looked into.
+ * Looks names up as only rename() does: with both directories locked. One of them may be
+ * an instance, or a directory in it, that is being created or removed or is not filled.
  */
 static void run_rename(struct worker *worker)
 {
@@ -831,7 +831,7 @@ static void race_init(struct race *race, const struct kind *kind)
 		snprintf(slot->name, sizeof(slot->name), PREFIX "_c%u", i);
 		snprintf(slot->dir, sizeof(slot->dir), EVENTS "/%s/%s", kind->group, slot->name);
 	}
-	/* The last one is an instance, in which an event stands. */
+	/* The last one is an instance, and an event that exists in it. */
 	race->slots[NR_SLOTS - 1].kind = NULL;
 	race->slots[NR_SLOTS - 1].name[0] = 0;
 	snprintf(race->slots[NR_SLOTS - 1].dir, PATH_MAX,
@@ -854,7 +854,7 @@ static void race_add(struct race *race, enum role role, const char *what,
 		atomic_store(&worker->judged[i], UINT_MAX);
 }
 
-/* Waits for the makers, or for the others, but not for ever. */
+/* Waits for the makers, or for the others, for a limited time. */
 static void race_join(struct race *race, bool makers)
 {
 	struct timespec deadline;
@@ -872,7 +872,7 @@ static void race_join(struct race *race, bool makers)
 	}
 }
 
-/* Return: what went wrong first, or "". */
+/* Return: the first failure, or "". */
 static const char *race_run(struct race *race)
 {
 	for (unsigned int w = 0; w < race->nr_workers; w++) {
@@ -894,7 +894,7 @@ static const char *race_run(struct race *race)
 	return race->why;
 }
 
-/* Threads may outlive a test that found them hanging, so this stays. */
+/* Static, because threads that hang may outlive their test. */
 static struct race race;
 
 TEST_F_TIMEOUT(eventfs, names_are_true, TEST_SECONDS)
@@ -985,7 +985,7 @@ TEST_F_TIMEOUT(eventfs, everything_at_once, TEST_SECONDS)
 }
 
 /*
- * What one thread can see
+ * Tests with one thread
  */
 
 #define NR_COOKIES	24
@@ -1017,7 +1017,7 @@ TEST_F_TIMEOUT(eventfs, positions_stay_when_others_are_removed, TEST_SECONDS)
 	}
 	ASSERT_EQ((unsigned int)NR_COOKIES + NR_STANDING, nr);
 
-	/* Every second one goes, wherever a position lies on it or behind it. */
+	/* Remove every second one, so that positions are at removed entries or behind. */
 	for (unsigned int i = 0; i < nr; i += 2)
 		ASSERT_EQ(0, remove_event(variant->kind, names[i]));
 	for (unsigned int i = 0; i + 1 < nr; i++) {
@@ -1060,7 +1060,7 @@ TEST_F_TIMEOUT(eventfs, inode_numbers_are_unique_and_stay, TEST_SECONDS)
 	tree_free(&after);
 }
 
-/* From tracefs on: the file systems above it may not know what is cached. */
+/* The path starts at tracefs, because file systems above may not support this. */
 static int open_cached(const char *path)
 {
 	struct open_how how = {
@@ -1080,7 +1080,7 @@ static int open_cached(const char *path)
 	return error;
 }
 
-/* EAGAIN may come of a rename or mount elsewhere, but not always. */
+/* A rename or mount elsewhere may cause EAGAIN, but not every time. */
 static int open_warm(const char *path)
 {
 	int error = EAGAIN;
@@ -1300,7 +1300,7 @@ TEST_F_TIMEOUT(eventfs, watches_tell_who_comes_and_goes, TEST_SECONDS)
 
 #define NR_LEFT		32
 
-/* Looks at an event from all sides; leaves a file and a directory open. */
+/* Uses an event in several ways. Leaves a file and a directory open. */
 static int use_event(const struct kind *kind, const char *name, int fds[2])
 {
 	static const char * const files[] = { "id", "enable", "filter", "trigger" };
@@ -1324,7 +1324,7 @@ static int left_name(int index, char name[32])
 	return snprintf(name, 32, PREFIX "_l%d", index);
 }
 
-/* Events that were in use come and go. Returns an errno, leaves no file open. */
+/* Creates, uses and removes events. Return: 0 or an errno, with no file left open. */
 static int left_round(const struct kind *kind, bool close_first, long *peak)
 {
 	int fds[NR_LEFT][2];
@@ -1364,7 +1364,7 @@ TEST_F_TIMEOUT(eventfs, nothing_is_left_of_the_removed, TEST_SECONDS)
 	for (unsigned int s = 0; s < NR_SLABS; s++)
 		before[s] = slab_count(slab_names[s]);
 
-	/* No caches are dropped from here on. */
+	/* Caches are not dropped from here on. */
 	for (int close_first = 0; close_first <= 1; close_first++) {
 		ASSERT_EQ(0, left_round(variant->kind, close_first, &peak));
 		ASSERT_LE(before[0] + NR_LEFT, peak)

@@ -2,9 +2,9 @@
 /*
  * Tests of what users of a file system rely on
  *
- * Each asks eventfs one question that ext4 and tmpfs answer. Where tmpfs can be
- * asked the same, its answer is what is expected, and whatever differs stands in
- * a table, with the reason. Nothing races here: eventfs_test.c has that.
+ * Each test checks eventfs for something that ext4 and tmpfs provide. If tmpfs can do
+ * the same, its result is expected. Differences are in a table, with the reason. Races
+ * are tested in eventfs_test.c.
  */
 #define _GNU_SOURCE
 #include <linux/userfaultfd.h>
@@ -32,30 +32,30 @@
 #define INSTANCE_GROUP	INSTANCE "/events/" PREFIX
 #define NEW_INSTANCE	INSTANCES "/" PREFIX "_t"
 
-#define STUCK_SECONDS	20	/* until somebody who should go on is given up */
+#define STUCK_SECONDS	20	/* how long to wait for a task that should continue */
 
-/* Users without any right but those that their ids give them */
+/* Users without capabilities */
 #define SOMEBODY	1001
 #define SOMEBODY_ELSE	1002
 
-/* All but this one come and go in the group of their own that EVENT is in. */
+/* Events in a group of their own. All others are in the group of EVENT. */
 static const struct kind other_kind = {
 	.group		= PREFIX "_g",
 	.add		= "p:" PREFIX "_g/%s vfs_read",
 };
 
 /*
- * Small things
+ * Helpers
  */
 
-/* Until the clock that times are taken from has gone on */
+/* Waits for the next tick of the clock that is used for times. */
 static void tick(void)
 {
 	usleep(25000);
 }
 
 /*
- * What stat() tells
+ * Results of stat()
  */
 
 #define FIELD(name)	{ #name, offsetof(struct statx, name), \
@@ -92,8 +92,8 @@ static int look(const char *path, struct statx *seen)
 }
 
 /*
- * What is other than it was when somebody last looked, as a list of fields in a
- * buffer that the next call uses again
+ * The fields that have changed since @last, as a list in a buffer that the next call
+ * uses again
  */
 static const char *changed(const char *path, struct statx *last)
 {
@@ -118,7 +118,7 @@ static const char *changed(const char *path, struct statx *last)
 	return text;
 }
 
-/* What can be reclaimed, and what has static files and directories around it */
+/* Objects that can be reclaimed, and static ones around them */
 static const char * const places[] = {
 	EVENTS,
 	EVENTS "/enable",
@@ -211,7 +211,7 @@ FIXTURE_SETUP(users)
 	ASSERT_EQ(0, system_set_up(&self->system));
 }
 
-/* In the parent: all that a test had open is closed by then, however it ended. */
+/* In the parent, where all files of the test are closed, however it ended. */
 FIXTURE_TEARDOWN_PARENT(users)
 {
 	EXPECT_EQ(0, system_tear_down(&self->system));
@@ -254,7 +254,7 @@ TEST_F_TIMEOUT(users, reading_moves_no_time, TEST_SECONDS)
 {
 	struct statx seen[ARRAY_LEN(places)];
 
-	/* A mount that asks for a new atime at each read */
+	/* A mount with strictatime, which updates atime at each read */
 	ASSERT_EQ(0, mount_privately());
 	ASSERT_EQ(0, mount(NULL, TRACING, NULL, MS_REMOUNT | MS_BIND | MS_STRICTATIME, NULL));
 	ASSERT_EQ(0, look_everywhere(seen));
@@ -354,7 +354,7 @@ TEST_F_TIMEOUT(users, times_are_set_by_the_owner, TEST_SECONDS)
 
 	ASSERT_EQ(0, chown(EVENT "/enable", SOMEBODY, SOMEBODY));
 	ASSERT_EQ(0, look(EVENT "/enable", &seen));
-	/* The way to the event is root's alone. */
+	/* Only root can search the path to the event. */
 	ASSERT_EQ(0, open_path(EVENT, O_PATH, &dir));
 	tick();
 
@@ -386,7 +386,7 @@ TEST_F_TIMEOUT(users, times_are_set_by_the_owner, TEST_SECONDS)
 	EXPECT_LE(present - 1, seen.stx_mtime.tv_sec);
 	EXPECT_LE(seen.stx_mtime.tv_sec, present + TEST_SECONDS);
 
-	/* Who was the owner, and is not any more */
+	/* The previous owner */
 	ASSERT_EQ(0, remount(SOMEBODY_ELSE, SOMEBODY_ELSE));
 	ASSERT_EQ(0, become(SOMEBODY, SOMEBODY));
 	EXPECT_EQ(EPERM, set_times(dir, "enable", times));
@@ -398,15 +398,15 @@ TEST_F_TIMEOUT(users, times_are_set_by_the_owner, TEST_SECONDS)
 }
 
 /*
- * In a sticky directory the VFS compares owners without asking the file system. The
- * mount gives both an owner, an access by him makes it known to the VFS, and another
- * mount takes it away.
+ * In a sticky directory, the VFS compares owners without a call of the file system. A
+ * mount sets the owner of both, an access by that owner updates i_uid, and another mount
+ * changes the owner.
  */
 TEST_F_TIMEOUT(users, sticky_instances_are_removed_by_their_owner, TEST_SECONDS)
 {
 	int dir, fd;
 
-	/* The way there is root's alone. */
+	/* Only root can search the path to it. */
 	ASSERT_EQ(0, open_path(INSTANCES, O_PATH, &dir));
 	ASSERT_EQ(0, chmod(INSTANCES, 01777));
 	ASSERT_EQ(0, remount(SOMEBODY, 0));
@@ -467,10 +467,10 @@ TEST_F_TIMEOUT(users, owners_of_a_mount_reach_everything_at_once, TEST_SECONDS)
 }
 
 /*
- * The same with tmpfs
+ * Comparison with tmpfs
  */
 
-/* A directory of the kind that an event is, on a mount of tmpfs */
+/* A directory like that of an event, on a mount of tmpfs */
 static int tmpfs_make(const char *name, int *fd)
 {
 	int error, root;
@@ -527,7 +527,7 @@ static const int open_flags[] = {
 };
 
 #define NR_OPENS	(ARRAY_LEN(open_modes) << ARRAY_LEN(open_flags))
-#define MAX_FLAGS	3	/* at once: all would be many, and tell no more */
+#define MAX_FLAGS	3	/* at once; more would take long and test little more */
 
 static int pick_flags(unsigned int i)
 {
@@ -541,8 +541,8 @@ static int pick_flags(unsigned int i)
 }
 
 /*
- * Opens a name with combinations of flags, in @dir and on tmpfs. What differs:
- * where tmpfs makes a file, nobody may make one. Return: what is wrong, or "".
+ * Opens a name with combinations of flags, in @dir and on tmpfs. The only difference:
+ * eventfs refuses to create a file. Return: the failure, or "".
  */
 static const char *compare_opens(int dir, int tmpfs, const char *name)
 {
@@ -604,7 +604,7 @@ TEST_F_TIMEOUT(users, open_flags_mean_what_they_mean_on_tmpfs, TEST_SECONDS)
 			EXPECT_STREQ("", compare_opens(dir, tmpfs, names[n]))
 				TH_LOG("in %s", cases[c].dir);
 		}
-		/* Somebody who may do less */
+		/* A user with fewer rights */
 		ASSERT_EQ(0, become(SOMEBODY, SOMEBODY));
 		for (size_t n = 0; n < ARRAY_LEN(names); n++) {
 			EXPECT_STREQ("", compare_opens(dir, tmpfs, names[n]))
@@ -616,7 +616,7 @@ TEST_F_TIMEOUT(users, open_flags_mean_what_they_mean_on_tmpfs, TEST_SECONDS)
 	}
 }
 
-/* In the working directory, each of these */
+/* Each of these works in the current directory. */
 static int do_getcwd(void)
 {
 	char path[PATH_MAX];
@@ -786,7 +786,7 @@ static const struct operation {
 	OPERATION(rename),
 };
 
-/* What may be asked of a directory that lives, and is to leave it as it is */
+/* The operations that do not change an existing directory */
 #define NR_HARMLESS	17
 
 static int call_in(int dir, const struct operation *operation)
@@ -805,7 +805,7 @@ TEST_F_TIMEOUT(users, directory_answers_as_on_tmpfs, TEST_SECONDS)
 	ASSERT_EQ(0, error);
 	for (size_t d = 0; d < ARRAY_LEN(dirs); d++) {
 		ASSERT_EQ(0, open_path(dirs[d], O_RDONLY | O_DIRECTORY, &dir));
-		/* The way of getcwd() to a mount without a place ends elsewhere. */
+		/* Not getcwd(), which differs in a mount without a mount point */
 		for (size_t i = 1; i < NR_HARMLESS; i++) {
 			EXPECT_EQ(call_in(tmpfs, &operations[i]), call_in(dir, &operations[i]))
 				TH_LOG("%s in %s", operations[i].name, dirs[d]);
@@ -838,7 +838,7 @@ TEST_F_TIMEOUT(users, removed_directory_answers_as_on_tmpfs, TEST_SECONDS)
 		EXPECT_EQ(error, call_in(group, &operations[i]))
 			TH_LOG("%s in a removed group", operations[i].name);
 	}
-	/* The way out */
+	/* ".." leads out of a removed directory. */
 	ASSERT_EQ(0, fchdir(event));
 	EXPECT_EQ(0, chdir("../.."));
 	EXPECT_EQ(0, stat_path("header_page"));
@@ -850,10 +850,10 @@ TEST_F_TIMEOUT(users, removed_directory_answers_as_on_tmpfs, TEST_SECONDS)
 }
 
 /*
- * What /proc tells
+ * Contents of /proc
  */
 
-/* Where a link of /proc/self leads, in a buffer that the next call uses again */
+/* The target of a link in /proc/self, in a buffer that the next call uses again */
 static const char *proc_link(const char *format, int number)
 {
 	static char text[PATH_MAX];
@@ -885,7 +885,7 @@ static long long fdinfo_of(int fd, const char *key)
 	return value;
 }
 
-/* What is mounted on @place, as the path in its file system; empty: nothing */
+/* What is mounted on @place, as the path in its file system; "" if nothing is */
 static const char *mounted(const char *place)
 {
 	static char root[PATH_MAX];
@@ -936,7 +936,7 @@ TEST_F_TIMEOUT(users, proc_tells_of_what_was_removed, TEST_SECONDS)
 		ASSERT_EQ(0, fstat(event, &st));
 		EXPECT_EQ((long long)st.st_ino, fdinfo_of(event, "ino"));
 		EXPECT_EQ(0UL, st.st_nlink);
-		/* The same name is another event, and nothing of the old one. */
+		/* A new event with the same name has nothing in common with the old one. */
 		if (!again) {
 			ASSERT_EQ(0, create_event(&other_kind, PREFIX "_d"));
 		}
@@ -951,7 +951,7 @@ TEST_F_TIMEOUT(users, proc_tells_of_what_was_removed, TEST_SECONDS)
  * Mounts
  */
 
-/* As in any file system: what is open and removed is still to be freed. */
+/* As in any file system, an open file that was removed still has to be freed. */
 TEST_F_TIMEOUT(users, removed_and_open_keeps_it_writable, TEST_SECONDS)
 {
 	int file;
@@ -983,7 +983,7 @@ TEST_F_TIMEOUT(users, mounts_go_with_what_they_are_on, TEST_SECONDS)
 	ASSERT_EQ(0, remove_event(&other_kind, PREFIX "_m"));
 	EXPECT_STREQ("", mounted(EVENTS "/" PREFIX "_g/" PREFIX "_m"));
 	EXPECT_EQ(ENOENT, stat_path(EVENTS "/" PREFIX "_g/" PREFIX "_m"));
-	/* What somebody has open there is not eventfs's. */
+	/* A file that is open in the mount still works. */
 	EXPECT_EQ(1, write(file, "x", 1));
 	EXPECT_EQ(1, pread(file, &byte, 1, 0));
 	close(file);
@@ -992,13 +992,13 @@ TEST_F_TIMEOUT(users, mounts_go_with_what_they_are_on, TEST_SECONDS)
 	EXPECT_STREQ("", mounted(SIBLING "/format"));
 	EXPECT_EQ(ENOENT, stat_path(SIBLING "/format"));
 
-	/* The name alone brings nothing of it back. */
+	/* A new event with that name does not bring the mount back. */
 	ASSERT_EQ(0, create_event(&other_kind, PREFIX "_m"));
 	EXPECT_EQ(0, open_and_read(EVENTS "/" PREFIX "_g/" PREFIX "_m/format"));
 	EXPECT_EQ(ENOENT, stat_path(EVENTS "/" PREFIX "_g/" PREFIX "_m/file"));
 }
 
-/* A mount on something in an instance keeps nothing of it, nor of what is beside it. */
+/* A mount on an object in an instance keeps neither that nor objects beside it. */
 TEST_F_TIMEOUT(users, mounts_in_an_instance_go_with_it, TEST_SECONDS)
 {
 	static const char * const on[] = { "options", "options/overwrite", "trace" };
@@ -1040,14 +1040,14 @@ TEST_F_TIMEOUT(users, mounts_in_an_instance_go_with_it, TEST_SECONDS)
 	}
 }
 
-/* Two tasks make an instance and two remove it, over and over. */
+/* Two tasks create an instance and two remove it, over and over. */
 struct contest {
-	int wanted;		/* how often it is to be made */
+	int wanted;		/* how often to create it */
 	double deadline;
-	atomic_bool stop;	/* for those who remove it */
+	atomic_bool stop;	/* for the tasks that remove it */
 	atomic_int made;
 	atomic_int removed;
-	atomic_int error;	/* that no task should have had */
+	atomic_int error;	/* an error that no task should get */
 };
 
 static void *contest_make(void *data)
@@ -1078,7 +1078,7 @@ static void *contest_remove(void *data)
 	return NULL;
 }
 
-/* The calls tell the truth: what was made so often was removed so often. */
+/* The calls return the truth: as many succeeded in removing it as in creating it. */
 TEST_F_TIMEOUT(users, instance_that_many_make_and_remove, TEST_SECONDS)
 {
 	struct contest contest = {
@@ -1129,17 +1129,17 @@ TEST_F_TIMEOUT(users, bind_mount_of_what_was_removed_is_empty, TEST_SECONDS)
 }
 
 /*
- * Readers whose buffer is not there
+ * Readers whose buffer is not mapped
  */
 
 /**
- * struct reader - one who is stuck in a page fault
+ * struct reader - a thread that is stuck in a page fault
  * @fd: what it reads
  * @list: it lists a directory
- * @uffd: where the fault waits until somebody answers it
+ * @uffd: userfaultfd, on which the fault waits
  * @page: the buffer
  * @size: of the buffer
- * @error: what the read has ended with
+ * @error: result of the read
  * @thread: the reader
  */
 struct reader {
@@ -1179,7 +1179,7 @@ static int reader_wait(struct reader *reader)
 	return message.event == UFFD_EVENT_PAGEFAULT ? 0 : EPROTO;
 }
 
-/* A reader that is stuck when this returns. ENOSYS: not on this kernel */
+/* Starts a reader, which is stuck on return. ENOSYS: the kernel has no userfaultfd() */
 static int reader_start(struct reader *reader, const char *path, bool list)
 {
 	struct uffdio_api api = { .api = UFFD_API };
@@ -1206,7 +1206,7 @@ static int reader_start(struct reader *reader, const char *path, bool list)
 	return pthread_create(&reader->thread, NULL, reader_main, reader) ?: reader_wait(reader);
 }
 
-/* Gives it its page, and waits until it is done. Return: what the read ended with. */
+/* Gives the reader its page, and waits for its end. Return: the result of the read. */
 static int reader_finish(struct reader *reader)
 {
 	struct uffdio_zeropage page = { .range.start = (uintptr_t)reader->page,
@@ -1239,7 +1239,7 @@ static int read_at_once(const char *path)
 	return error;
 }
 
-/* If somebody has to wait for the reader in one of these, the harness ends the test. */
+/* If an operation waits for the reader, the harness ends the test. */
 TEST_F_TIMEOUT(users, stuck_listing_delays_nobody, TEST_SECONDS)
 {
 	struct reader group, event, instance;
@@ -1264,7 +1264,7 @@ TEST_F_TIMEOUT(users, stuck_listing_delays_nobody, TEST_SECONDS)
 	EXPECT_EQ(ENOENT, stat_path(EVENT "/missing"));
 	ASSERT_EQ(0, remove_event(&kprobe_kind, PREFIX "_u"));
 
-	/* The event it lists, then the group, then the instance */
+	/* Remove the event that it lists, then the group, then the instance. */
 	for (unsigned int i = 0; i < NR_STANDING; i++) {
 		ASSERT_EQ(0, remove_event(&kprobe_kind, standing_name(name, i)));
 	}
@@ -1275,7 +1275,7 @@ TEST_F_TIMEOUT(users, stuck_listing_delays_nobody, TEST_SECONDS)
 	EXPECT_EQ(0, rmdir(INSTANCE));
 	EXPECT_EQ(ENOENT, stat_path(INSTANCE));
 
-	/* It was in the middle of something that went: any clean answer is right. */
+	/* The directories were removed during the listing, so either result is right. */
 	error = reader_finish(&group);
 	EXPECT_TRUE(!error || error == ENOENT) TH_LOG("group: %s", strerror(error));
 	error = reader_finish(&event);
@@ -1332,7 +1332,7 @@ TEST_F_TIMEOUT(users, any_byte_may_stand_in_a_name, TEST_SECONDS)
 				TH_LOG("%d in %s", byte, dirs[d]);
 			snprintf(path, sizeof(path), "%s/enable%c", dirs[d], byte);
 			EXPECT_EQ(ENOENT, stat_path(path)) TH_LOG("%d in %s", byte, dirs[d]);
-			/* As long as can be, and cached the second time */
+			/* A name of maximum length, which is cached the second time */
 			snprintf(path, sizeof(path), "%s/", dirs[d]);
 			memset(path + strlen(path), byte, NAME_MAX);
 			path[strlen(dirs[d]) + 1 + NAME_MAX] = 0;
@@ -1343,7 +1343,7 @@ TEST_F_TIMEOUT(users, any_byte_may_stand_in_a_name, TEST_SECONDS)
 	}
 }
 
-/* What a command on an event takes as its own: ends of names, lines, comments */
+/* Bytes that commands on events interpret: ends of names, lines, comments */
 static bool in_commands_only(int byte)
 {
 	return strchr("\t\n\v\f\r #/:;", byte) || byte == 0xa0;
@@ -1417,7 +1417,7 @@ TEST_F_TIMEOUT(users, watch_stays_on_its_directory, TEST_SECONDS)
 }
 
 /*
- * Listing, by processes of 64 bits and of 32
+ * Listing by 64-bit and 32-bit processes
  */
 
 struct entry {
@@ -1428,8 +1428,8 @@ struct entry {
 };
 
 /**
- * struct abi - how a process asks
- * @works: whether this kernel has it
+ * struct abi - the system calls of a process
+ * @works: whether this kernel has them
  * @getdents: return: bytes, or -1 and errno
  * @parse: the first entry of those
  * @lseek: return: the new position, or -1 and errno
@@ -1487,7 +1487,7 @@ static const struct abi native_abi = {
 
 #ifdef __x86_64__
 
-/* Numbers of i386, of the calls that know nothing of large files */
+/* Numbers of i386, for the calls without large file support */
 #define COMPAT_LSEEK		19
 #define COMPAT_GETPID		20
 #define COMPAT_FSTAT		108
@@ -1520,7 +1520,7 @@ static long compat_call(int nr, long a, long b, long c)
 	return -1;
 }
 
-/* A kernel without such calls ends who makes one. */
+/* A kernel without such calls kills a process that makes one. */
 static bool compat_works(void)
 {
 	int status = -1;
@@ -1673,9 +1673,9 @@ static int find_entry(const struct entry *entries, int nr, const char *name)
 }
 
 /*
- * Goes to each position that a listing told, the last one first, and looks what
- * comes there: the first entry behind it that is not @gone, or the end.
- * Return: what is wrong, or "".
+ * Seeks to each position of a listing, the last one first, and reads the next entry. It
+ * must be the first one after that position that is not @gone, or the end.
+ * Return: the failure, or "".
  */
 static const char *compare_positions(const struct abi *abi, int fd,
 				     const struct entry *entries, int nr, const bool *gone)
@@ -1780,7 +1780,7 @@ TEST_F_TIMEOUT(listing, rewinding_shows_the_present, TEST_SECONDS)
 	ASSERT_EQ(0, create_event(&kprobe_kind, PREFIX "_r"));
 	nr = all_entries(variant->abi, fd, entries);
 	EXPECT_LE(0, find_entry(entries, nr, PREFIX "_r"));
-	/* From the middle as well */
+	/* Also from the middle */
 	ASSERT_EQ(0, variant->abi->lseek(fd, 0, SEEK_SET));
 	for (int i = 0; i < nr / 2; i++) {
 		ASSERT_EQ(1, next_entry(variant->abi, fd, &entry));

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Tests of eventfs: what is cached is reached under RCU
+ * Tests of eventfs: walks to cached objects stay under RCU
  *
- * A path walk starts under RCU, and takes references and locks only where it
- * has to: at a name that is not cached, where somebody answers -ECHILD, and at
- * its end. The function tracer tells, in an instance of its own and of this task
- * alone, how often a walk began and who ended RCU mode: one walk that came to
- * its end under RCU has begun once and was ended by nobody but itself.
+ * A path walk starts under RCU, and takes references and locks only if it has to:
+ * at a name that is not cached, if a function returns -ECHILD, and at its end. The
+ * function tracer, in an instance of its own and only for this task, counts how
+ * often a walk begins and which function ends RCU mode. A walk that stays under RCU
+ * begins once, and only its own end leaves RCU mode.
  *
- * All paths start at the root of tracefs: the file systems above it may not
- * know what is cached.
+ * All paths start at the root of tracefs, because file systems above it may not
+ * support this.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -29,14 +29,14 @@
 #include "eventfs.h"
 
 #define TRACER		INSTANCES "/" PREFIX
-#define EVENT		PREFIX "_s0"	/* stands, as the instance does */
+#define EVENT		PREFIX "_s0"	/* exists throughout, like the instance */
 #define OTHER		PREFIX "_w"
 #define WALKS		20
 
 /*
- * Functions of fs/namei.c: those that begin a walk, that ends RCU mode at the
- * walk's present directory or at the name it has just found, and that looks for
- * a name which is not cached
+ * Functions of fs/namei.c: those that begin a walk, those that end RCU mode at the
+ * current directory of the walk or at the name that it has just found, and the one
+ * that looks up a name that is not cached
  */
 enum {
 	BEGIN,
@@ -55,12 +55,12 @@ static const char * const functions[NR_FUNCTIONS] = {
 	[SLOW]		= "__lookup_slow",
 };
 
-/* Who may end RCU mode: the end of a walk, or where it is inlined */
+/* The functions that may end RCU mode: the end of a walk, or its callers if inlined */
 static const char * const ends[] = {
 	"complete_walk", "path_lookupat", "path_openat", "do_open",
 };
 
-/* What was seen of some walks */
+/* What the trace shows of some walks */
 struct seen {
 	int begun;
 	int ended;	/* RCU mode, at the end */
@@ -76,7 +76,7 @@ static int write_number(const char *path, long number)
 	return write_text(path, text);
 }
 
-/* Has the tracer look at one more function. Return: 0 or errno. */
+/* Adds a function to the trace. Return: 0 or errno. */
 static int trace_function(const char *name)
 {
 	return write_text(TRACER "/set_ftrace_filter", name);
@@ -85,7 +85,7 @@ static int trace_function(const char *name)
 static bool is_end(const char *caller)
 {
 	for (unsigned int i = 0; i < ARRAY_LEN(ends); i++) {
-		/* A compiler may have made a part of it, with a suffix. */
+		/* The compiler may have split off a part, with a suffix. */
 		size_t len = strlen(ends[i]);
 
 		if (!strncmp(caller, ends[i], len) && (!caller[len] || caller[len] == '.'))
@@ -133,7 +133,7 @@ static int see_trace(struct seen *seen)
 }
 
 /*
- * What is done with a path, from the root of tracefs on
+ * System calls on a path below the root of tracefs
  */
 
 static int do_statx(int root, const char *path)
@@ -173,7 +173,7 @@ static const struct {
 	{ "open", do_open },
 };
 
-/* The first of these is created and pinned by the kernel, the others are looked up. */
+/* The first of these is static, the others are looked up. */
 static const char * const there[] = {
 	"trace",
 	"events/" PREFIX "/" EVENT "/format",
@@ -227,7 +227,7 @@ FIXTURE_TEARDOWN_PARENT(walk)
 	EXPECT_EQ(0, tidy(&kprobe_kind));
 }
 
-/* Does one thing some times, with the tracer on. Return: what was seen. */
+/* Repeats a call while the tracer is on. Return: what the trace shows. */
 static struct seen walk(struct __test_metadata *_metadata, FIXTURE_DATA(walk) *self,
 			unsigned int call, const char *path, int error)
 {
@@ -245,7 +245,7 @@ static struct seen walk(struct __test_metadata *_metadata, FIXTURE_DATA(walk) *s
 	return seen;
 }
 
-/* Expects each of the walks to begin once and to stay under RCU to its end. */
+/* Expects each of the walks to begin once and to stay under RCU until its end. */
 static void expect_seen(struct __test_metadata *_metadata, FIXTURE_DATA(walk) *self,
 			unsigned int call, const char *path, int error)
 {
@@ -260,7 +260,7 @@ static void expect_seen(struct __test_metadata *_metadata, FIXTURE_DATA(walk) *s
 static void expect_rcu(struct __test_metadata *_metadata, FIXTURE_DATA(walk) *self,
 		       unsigned int call, const char *path, int error)
 {
-	/* The first may be the one that finds out. */
+	/* The first call may fill the cache. */
 	calls[call].call(self->root, path);
 	expect_seen(_metadata, self, call, path, error);
 }
@@ -281,7 +281,7 @@ TEST_F_TIMEOUT(walk, warm_misses_are_walked_under_rcu, TEST_SECONDS)
 	}
 }
 
-/* And the tracer does see it when a walk is not. */
+/* This shows that the tracer notices a walk that leaves RCU. */
 TEST_F_TIMEOUT(walk, cold_paths_are_walked_once, TEST_SECONDS)
 {
 	for (unsigned int i = 1; i < ARRAY_LEN(there); i++) {
@@ -298,8 +298,8 @@ TEST_F_TIMEOUT(walk, cold_paths_are_walked_once, TEST_SECONDS)
 }
 
 /*
- * Owners are brought up to date under RCU. Not with a remount, for which the VFS
- * drops all that is cached and unused.
+ * Owners are refreshed under RCU. This is not tested with a remount, for which the VFS
+ * drops unused dentries and inodes.
  */
 TEST_F_TIMEOUT(walk, change_of_owner_breaks_no_walk, TEST_SECONDS)
 {
@@ -313,7 +313,7 @@ TEST_F_TIMEOUT(walk, change_of_owner_breaks_no_walk, TEST_SECONDS)
 	}
 }
 
-/* A new name breaks no walk to another, whether that is there or missing. */
+/* A new name breaks no walk to another, whether that exists or is missing. */
 TEST_F_TIMEOUT(walk, creation_breaks_no_other_walk, TEST_SECONDS)
 {
 	do_statx(self->root, missing[1]);
@@ -335,7 +335,7 @@ static int make_dir(const char *dir, const char *name)
 }
 
 /*
- * Mounts an overlay on @dir/merged, for this task alone and as long as it lives.
+ * Mounts an overlay on @dir/merged, in a mount namespace of this task.
  * Return: 0 or errno.
  */
 static int mount_overlay(const char *lower, const char *dir, const char *merged)
@@ -354,7 +354,7 @@ static int mount_overlay(const char *lower, const char *dir, const char *merged)
 	return mount("none", merged, "overlay", 0, options) ? errno : 0;
 }
 
-/* overlayfs passes its question on, and says what we say. */
+/* ->d_revalidate() of overlayfs returns the result of eventfs. */
 TEST_F_TIMEOUT(walk, overlay_is_walked_under_rcu, TEST_SECONDS)
 {
 	char dir[] = "/tmp/" PREFIX ".XXXXXX";

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Tests of eventfs: what inotify, dnotify and fanotify tell of events that come
- * and go, and of instances
+ * Tests of eventfs: what inotify, dnotify and fanotify report when events and
+ * instances are created and removed
  *
- * What comes is told once, with its name, and before what goes; a look at it is
- * not told. inotify and fanotify merge a notice into an equal one that nobody
- * has read yet, so dnotify is asked how often: it sends a signal for each.
+ * A creation is reported once, with its name, and before the removal. A lookup is
+ * not reported. inotify and fanotify merge a notification into an equal one that is
+ * not read yet. So dnotify, which sends a signal for each, is used to count them.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -39,7 +39,7 @@
 #define EVENT		PREFIX "_w"
 #define INSTANCE	PREFIX "_w"
 
-/* Room for the notices of all files of an instance */
+/* Room for the notifications of all files of an instance */
 #define MANY		(64 * 1024)
 
 /* More watches than a test begins */
@@ -48,7 +48,7 @@
 FIXTURE(watch)
 {
 	const struct kind *kind;
-	char group[PATH_MAX];	/* the directory of events that come and go */
+	char group[PATH_MAX];	/* the directory of the events that are created and removed */
 	char event[PATH_MAX];	/* one of them */
 };
 
@@ -64,7 +64,7 @@ FIXTURE_SETUP(watch)
 	ASSERT_EQ(0, set_up(self->kind));
 }
 
-/* Events of a system that comes and goes with them */
+/* Events of a system that is created and removed with them */
 static const struct kind passing_kind = {
 	.group		= PREFIX "_g",
 	.add		= "p:" PREFIX "_g/%s vfs_read",
@@ -91,13 +91,13 @@ static int dnotify_open(const char *path, unsigned long what, int *fd)
 	error = open_path(path, O_RDONLY | O_DIRECTORY, fd);
 	if (error)
 		return error;
-	/* Signals of this kind queue up, one for each notice. */
+	/* Real-time signals are queued, one for each notification. */
 	if (fcntl(*fd, F_SETSIG, SIGRTMIN) || fcntl(*fd, F_NOTIFY, DN_MULTISHOT | what))
 		return errno;
 	return 0;
 }
 
-/* Adds to @nr how many notices of @fd there were since the last call, and of @other. */
+/* Adds the notifications of @fd since the last call to @nr, and those of @other. */
 static void dnotify_count_both(int fd, int *nr, int other, int *nr_other)
 {
 	const struct timespec none = {};
@@ -139,14 +139,14 @@ TEST_F_TIMEOUT(watch, dnotify_tells_of_events, TEST_SECONDS)
 	EXPECT_EQ(0, reclaim());
 	EXPECT_EQ(0, stat_path(self->event));
 	EXPECT_EQ(0, dnotify_count(created)) TH_LOG("a lookup was told as a creation");
-	/* The signals of both have gone through the last count. */
+	/* The last count has taken the signals of both. */
 	ASSERT_EQ(0, remove_event(self->kind, EVENT));
 	EXPECT_EQ(1, dnotify_count(deleted));
 	close(created);
 	close(deleted);
 }
 
-/* Twice if nobody reads in between: once by tracefs, once by the VFS. */
+/* Each is reported twice: by tracefs and by the VFS. */
 TEST_F_TIMEOUT(watch, dnotify_tells_of_an_instance, TEST_SECONDS)
 {
 	int error, fd;
@@ -186,7 +186,7 @@ TEST_F_TIMEOUT(watch, inotify_tells_of_an_instance_in_order, TEST_SECONDS)
 		EXPECT_STREQ("create dir " INSTANCE ";", notices(fd, text, sizeof(text)));
 		ASSERT_LE(0, inotify_add_watch(fd, path, IN_DELETE_SELF));
 
-		/* What is busy stays and is not told to have gone. */
+		/* A busy instance stays, and its removal is not reported. */
 		ASSERT_EQ(0, open_path(INSTANCES "/" INSTANCE "/trace_pipe",
 				       O_RDONLY | O_NONBLOCK, &wait));
 		EXPECT_EQ(-1, rmdir(path));
@@ -195,7 +195,7 @@ TEST_F_TIMEOUT(watch, inotify_tells_of_an_instance_in_order, TEST_SECONDS)
 		EXPECT_EQ(0, stat_path(path));
 		EXPECT_STREQ("", notices(fd, text, sizeof(text)));
 
-		/* The nameless one is inotify's own: the watch has ended. */
+		/* The event without a name is IN_IGNORED: the watch has ended. */
 		ASSERT_EQ(0, rmdir(path));
 		EXPECT_STREQ("delete dir " INSTANCE ";delete_self;;delete dir " INSTANCE ";",
 			     notices(fd, text, sizeof(text)));
@@ -203,7 +203,7 @@ TEST_F_TIMEOUT(watch, inotify_tells_of_an_instance_in_order, TEST_SECONDS)
 	close(fd);
 }
 
-/* A system comes with its first event and goes with its last, in each instance. */
+/* A system is created with its first event and removed with its last. */
 TEST_F_TIMEOUT(watch, inotify_tells_of_systems, TEST_SECONDS)
 {
 	static const char * const events[] = { EVENTS, INSTANCES "/" PREFIX "/events" };
@@ -231,7 +231,7 @@ TEST_F_TIMEOUT(watch, inotify_tells_of_systems, TEST_SECONDS)
 	}
 }
 
-/* A watch is on the file, though its inode and dentry are reclaimed, and goes with it. */
+/* A watch of a file survives reclaim and ends when the file is removed. */
 TEST_F_TIMEOUT(watch, inotify_tells_of_a_file, TEST_SECONDS)
 {
 	char text[256];
@@ -260,13 +260,13 @@ TEST_F_TIMEOUT(watch, inotify_tells_of_a_file, TEST_SECONDS)
 				TH_LOG("it has ended, and somebody could watch it again");
 			close(file);
 		}
-		/* The nameless one is inotify's own: the watch has ended. */
+		/* The event without a name is IN_IGNORED: the watch has ended. */
 		EXPECT_STREQ("delete_self;;", notices(fd, text, sizeof(text)));
 		close(fd);
 	}
 }
 
-/* Somebody has it open, it is removed, and only then he watches it. */
+/* An open file is removed, and a watch of it begins after that. */
 TEST_F_TIMEOUT(watch, inotify_of_what_was_removed_ends, TEST_SECONDS)
 {
 	static const char * const paths[] = {
@@ -286,7 +286,7 @@ TEST_F_TIMEOUT(watch, inotify_of_what_was_removed_ends, TEST_SECONDS)
 		ASSERT_EQ(0, open_path(paths[i], O_PATH, &held[i])) TH_LOG("%s", paths[i]);
 	}
 	ASSERT_EQ(0, rmdir(INSTANCES "/" INSTANCE));
-	/* What is below holds what is above. */
+	/* Begin at the bottom, because dentries hold their parents. */
 	for (int i = ARRAY_LEN(paths) - 1; i >= 0; i--) {
 		fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 		ASSERT_LE(0, fd);
@@ -300,17 +300,17 @@ TEST_F_TIMEOUT(watch, inotify_of_what_was_removed_ends, TEST_SECONDS)
 	}
 }
 
-/* What was told of each watch, by its number */
+/* The events of each watch, by its number */
 struct ends {
 	int fd;
-	atomic_bool stop;	/* for those who begin watches */
-	atomic_int error;	/* that nobody should have had */
+	atomic_bool stop;	/* for the tasks that begin watches */
+	atomic_int error;	/* an error that no task should get */
 	atomic_bool begun[NR_WATCHES];
-	unsigned char told[NR_WATCHES];		/* that the object has gone */
+	unsigned char told[NR_WATCHES];		/* number of IN_DELETE_SELF events */
 	unsigned char ended[NR_WATCHES];
 	unsigned int order[NR_WATCHES];		/* when it ended, counting from 1 */
 	unsigned int nr_ended;
-	int wrong;	/* was told something after it had ended */
+	int wrong;	/* number of events after the end of a watch */
 };
 
 static struct ends ends;
@@ -344,7 +344,7 @@ static void read_ends(void)
 	}
 }
 
-/* Who has it open may watch it, whether or not it was removed meanwhile. */
+/* A task that has a file open may watch it, even if it was removed meanwhile. */
 static int watch_open(const char *path)
 {
 	char name[64];
@@ -361,7 +361,7 @@ static int watch_open(const char *path)
 	return watch;
 }
 
-/* What is watched of an event, a file before its directory */
+/* The watched objects of an event, files before their directory */
 static const char * const watched[] = { "enable", "format", "id", "" };
 
 static void *contest_watch(void *data)
@@ -384,7 +384,7 @@ static void *contest_watch(void *data)
 	return NULL;
 }
 
-/* Whoever begins to watch while it is removed hears of it, and once. */
+/* A watch that begins during a removal receives IN_DELETE_SELF once. */
 TEST_F_TIMEOUT(watch, inotify_tells_each_watch_of_the_end, TEST_SECONDS)
 {
 	int nr = 0, silent = 0, twice = 0, left = 0;
@@ -421,7 +421,7 @@ TEST_F_TIMEOUT(watch, inotify_tells_each_watch_of_the_end, TEST_SECONDS)
 	close(ends.fd);
 }
 
-/* As where somebody removes what is below before what is above. */
+/* The order is that of rm -r, from the bottom up. */
 TEST_F_TIMEOUT(watch, inotify_tells_of_files_before_their_directory, TEST_SECONDS)
 {
 	int watches[ARRAY_LEN(watched)];
@@ -436,7 +436,7 @@ TEST_F_TIMEOUT(watch, inotify_tells_of_files_before_their_directory, TEST_SECOND
 		ASSERT_LT(0, watches[i]) TH_LOG("%s", path);
 		ASSERT_GT(NR_WATCHES, watches[i]);
 	}
-	/* The directory, which was the last, has a dentry again, and no file has one. */
+	/* Now the directory, which was last, has a dentry, and no file has one. */
 	ASSERT_EQ(0, reclaim());
 	ASSERT_EQ(0, stat_path(path));
 	ASSERT_EQ(0, remove_event(self->kind, EVENT));
@@ -450,7 +450,7 @@ TEST_F_TIMEOUT(watch, inotify_tells_of_files_before_their_directory, TEST_SECOND
 	close(ends.fd);
 }
 
-/* All that goes with an instance is told to who watches it, "events" too. */
+/* A watch of an instance reports the removal of its contents, "events" included. */
 TEST_F_TIMEOUT(watch, inotify_tells_what_goes_with_an_instance, TEST_SECONDS)
 {
 	const char *path = INSTANCES "/" INSTANCE;
@@ -474,7 +474,7 @@ TEST_F_TIMEOUT(watch, inotify_tells_what_goes_with_an_instance, TEST_SECONDS)
  * fanotify
  */
 
-/* A file handle as it comes in an event, to be compared */
+/* A file handle from an event, for comparison */
 struct handle {
 	struct file_handle head;
 	unsigned char bytes[MAX_HANDLE_SZ];
@@ -497,7 +497,7 @@ static bool same_handle(const struct handle *a, const struct file_handle *b)
 	       !memcmp(a->head.f_handle, b->f_handle, b->handle_bytes);
 }
 
-/* What fanotify told: one notice, and whom it was about */
+/* What fanotify reported: an event, and its objects */
 struct told {
 	uint64_t mask;
 	unsigned int nr;
@@ -575,7 +575,7 @@ do {										\
 	EXPECT_TRUE(told.child_fits) TH_LOG("not the event's handle");		\
 } while (0)
 
-/* With and without an inode of the event when it goes */
+/* With and without an inode of the event when it is removed */
 TEST_F_TIMEOUT(watch, fanotify_tells_handles, TEST_SECONDS)
 {
 	struct handle dir, child;
@@ -596,7 +596,7 @@ TEST_F_TIMEOUT(watch, fanotify_tells_handles, TEST_SECONDS)
 		int held = -1;
 
 		ASSERT_EQ(0, create_event(self->kind, EVENT));
-		/* The notice is read after this, and nobody looked before it was made. */
+		/* The first lookup is after the notification, which is read later. */
 		ASSERT_EQ(0, get_handle(self->event, &child));
 		told = fanotify_read(fd, &dir, &child);
 		EXPECT_TOLD_CHILD(FAN_CREATE);
@@ -639,12 +639,12 @@ TEST_F_TIMEOUT(watch, fanotify_tells_directory_and_name, TEST_SECONDS)
 	close(fd);
 }
 
-/* How many notices there are of a file being opened, and of it being looked at */
+/* An open of a file is reported once, and a lookup is not. */
 static void look_and_open(struct __test_metadata *_metadata, int fd, const char *path)
 {
 	struct handle none = {};
 
-	/* What the test itself opened before */
+	/* Discard events of the test's own files. */
 	fanotify_read(fd, &none, &none);
 	EXPECT_EQ(0, reclaim());
 	EXPECT_EQ(0, stat_path(path));
@@ -675,8 +675,8 @@ TEST_F_TIMEOUT(watch, fanotify_marks_mount_and_file_system, TEST_SECONDS)
 }
 
 /*
- * Who marks a file system and asks for handles wants to open them; tracefs has
- * none that could be, as procfs has none.
+ * A program that marks a file system and requests handles wants to open them. tracefs,
+ * like procfs, has no handles that can be opened.
  */
 TEST_F_TIMEOUT(watch, fanotify_opens_no_handles, TEST_SECONDS)
 {
