@@ -178,7 +178,7 @@ def compare(state, source):
     wrong = [name for name in sorted({*ours, *state}) if ours.get(name) != state.get(name)]
     if wrong:
         raise Failure(f"after the last patch, {len(wrong)} files differ from this repository's: "
-                      f"{' '.join(wrong[:3])}; change one or, with make series-branch, the other")
+                      f"{' '.join(wrong[:3])}; edit the patches (make series-branch) or the files")
 
 
 def add_reviewer(git, who):
@@ -317,6 +317,8 @@ def from_branches(args):
     for before, head in steps:
         git("merge-base", "--is-ancestor", before, head, failure=f"TREE={args.tree}: {head} does "
             f"not contain {before}: rebase with git rebase --update-refs")
+        if git("rev-parse", before) == git("rev-parse", head):
+            raise Failure(f"TREE={args.tree}: {head} has no commit after {before}: delete one")
     for before, head in steps:
         with tempfile.TemporaryDirectory(prefix="eventfs-series-") as scratch:
             git(*FORMAT, "--no-numbered", "--subject-prefix=PATCH", "-o", scratch,
@@ -347,7 +349,8 @@ def command_line():
                             type=matching(name.upper().replace("-", "_"), *form))
     for name, function, what in (("branch", to_branches, "make commits of the patches in TREE"),
                                  ("save", from_branches, "write the commits in TREE back")):
-        parser.add_argument(f"--{name}", dest="run", action="store_const", const=function, help=what)
+        parser.add_argument(f"--{name}", dest="run", action="store_const", const=function,
+                            help=what)
     parser.add_argument("--tree", metavar="PATH", help="a kernel's git work tree, at the base")
     parser.add_argument("--force", action="store_true", help="replace the branches in TREE")
     args = parser.parse_args()

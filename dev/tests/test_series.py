@@ -139,7 +139,7 @@ class Mails(SeriesTest):
                 for name in ("event_inode", "inode", "new", "newer")}
         with mock.patch.object(kernel, "our_files", return_value=ours):
             self.refuses("after the last patch, 4 files differ from this repository's: fs/tracefs/"
-                         "event_inode.c fs/tracefs/inode.c fs/tracefs/new.c; change one or")
+                         "event_inode.c fs/tracefs/inode.c fs/tracefs/new.c; edit the patches")
         shutil.rmtree(self.folders / "2-second")
         with mock.patch("sys.stderr", new_callable=io.StringIO) as err:
             self.write()
@@ -210,6 +210,9 @@ class Branches(SeriesTest):
         before = self.patches()
         self.refuses("eventfs/2-second does not contain eventfs/1-first: rebase with git rebase "
                      "--update-refs", series.from_branches)
+        self.git("branch", "-f", "eventfs/2-second", "HEAD")
+        self.refuses("eventfs/2-second has no commit after eventfs/1-first: delete one",
+                     series.from_branches)
         self.assertEqual(self.patches(), before)
 
     def test_tree_that_was_not_changed_by_a_failure(self):
