@@ -75,7 +75,7 @@ SHELL_TESTS_EXCLUDE = [
 # Names of the kernel, and SystemTap's program, which codespell takes for mistakes.
 WORDS = "filp,iput,stap"
 # Recorded figures, texts, and patches, whose files have their own.
-NO_SPDX = re.compile(r"(.*/)?README\.md|series/.*/cover\.txt|bench/v.*\.(csv|svg|txt)|.*\.patch")
+NO_SPDX = re.compile(r"(.*/)?README\.md|series/.*/cover\.txt|bench/(v.*|mainline)\.(csv|svg|txt)|.*\.patch")
 FINDING = re.compile(r"(?:Warning: )?([^\s:]+):(\d+)(?::[\d-]+)?:? (.*)")
 WRONG = re.compile(r"(fatal )?(warning|error)\b", re.IGNORECASE)
 
