@@ -229,9 +229,12 @@ static void removed_directory_is_not_filled(struct kunit *test)
 	struct ek_dir *dir = ek_create_lazy(test, fixture->events, "lazy");
 	struct ek_scan *scan = ek_new_scan(test, 16);
 	struct file *file = ek_open(test, "events/lazy");
+	struct eventfs_inode *node = dir->node;
 	struct path path;
 
 	ek_remove(dir);
+	/* A lookup that began before the removal; @file keeps the node. */
+	KUNIT_EXPECT_EQ(test, eventfs_fill_dir(node), -ENOENT);
 	KUNIT_EXPECT_EQ(test, vfs_path_lookup(file->f_path.dentry, ek_mnt, "one", 0, &path),
 			-ENOENT);
 	KUNIT_EXPECT_EQ(test, ek_list_rest(file, scan, 16), -ENOENT);
