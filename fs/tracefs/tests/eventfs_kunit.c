@@ -420,7 +420,7 @@ struct eventfs_entry *ek_new_entries(struct kunit *test, unsigned int nr,
 				     eventfs_callback callback)
 {
 	struct eventfs_entry *entries = ek_alloc(test, nr, sizeof(*entries));
-	char (*names)[8] = ek_alloc(test, nr, sizeof(*names));
+	char (*names)[12] = ek_alloc(test, nr, sizeof(*names));
 
 	for (unsigned int i = 0; i < nr; i++) {
 		snprintf(names[i], sizeof(names[i]), "f%u", i);
