@@ -51,9 +51,12 @@ class Source:
 
     def edits(self):
         """The patches in edits/. If one does not fit this kernel, its base has another of
-        the same name."""
+        the same name. One of files that this kernel lacks is left out."""
         patches = []
         for patch in sorted((REPO / "edits").glob("*.patch")):
+            files = re.findall(r"^--- a/(\S+)", patch.read_text(encoding="utf-8"), re.MULTILINE)
+            if not any((self.path / name).exists() for name in files):
+                continue
             other = self.base.path / patch.name
             patches.append(other if other.exists() and not self.fits(patch) else patch)
         return patches

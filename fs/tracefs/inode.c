@@ -2,6 +2,8 @@
 /*
  * tracefs - the file system of the tracing facilities
  *
+ * Based on debugfs by: Greg Kroah-Hartman <greg@kroah.com>
+ *
  * Copyright (C) 2014 Red Hat Inc, author: Steven Rostedt <srostedt@redhat.com>
  *
  * This file implements the superblock, the mount options, the owners of all

@@ -2,6 +2,8 @@
 /*
  * tracefs - the file system of the tracing facilities
  *
+ * Based on debugfs by: 2004 Greg Kroah-Hartman <greg@kroah.com>
+ *
  * Copyright (C) 2014 Red Hat Inc, author: Steven Rostedt <srostedt@redhat.com>
  *
  * The tracefs_*() functions create files and directories that stay in the
