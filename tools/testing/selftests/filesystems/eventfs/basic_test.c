@@ -58,34 +58,6 @@ static int remove_event(const char *name)
 	return write_text(TRACING "/kprobe_events", command);
 }
 
-/*
- * Read the directory @path to its end.
- * @name: count the entries with this name, if it is not NULL
- * @type: the d_type of the last of them
- *
- * Return: the number of entries counted, or a negative errno
- */
-static int list(const char *path, const char *name, int *type)
-{
-	struct dirent *entry;
-	int error, nr = 0;
-	DIR *dir;
-
-	dir = opendir(path);
-	if (!dir)
-		return -errno;
-	while (errno = 0, entry = readdir(dir)) {
-		if (name && strcmp(entry->d_name, name))
-			continue;
-		if (type)
-			*type = entry->d_type;
-		nr++;
-	}
-	error = errno;
-	closedir(dir);
-	return error ? -error : nr;
-}
-
 FIXTURE(eventfs) {
 };
 
@@ -195,6 +167,34 @@ TEST_F(eventfs, listing_of_removed_directory_ends)
 		;
 	EXPECT_EQ(0, errno);
 	closedir(dir);
+}
+
+/*
+ * Read the directory @path to its end.
+ * @name: count the entries with this name, if it is not NULL
+ * @type: the d_type of the last of them
+ *
+ * Return: the number of entries counted, or a negative errno
+ */
+static int list(const char *path, const char *name, int *type)
+{
+	struct dirent *entry;
+	int error, nr = 0;
+	DIR *dir;
+
+	dir = opendir(path);
+	if (!dir)
+		return -errno;
+	while (errno = 0, entry = readdir(dir)) {
+		if (name && strcmp(entry->d_name, name))
+			continue;
+		if (type)
+			*type = entry->d_type;
+		nr++;
+	}
+	error = errno;
+	closedir(dir);
+	return error ? -error : nr;
 }
 
 /* As in <linux/user_events.h>, which the C library may not have. */
