@@ -421,6 +421,8 @@ class Suites:
         self.compare_with_stock(report, kernel,
                                 [test for test in upstream_tests(kernel)
                                  if test not in SOME_TESTS])
+        for test in crashing_tests(kernel):
+            report.result(test, "skip", "crashes the stock kernel")
 
     def ftrace_debug(self, report):
         kernel = self.kernel("debug")
@@ -529,7 +531,12 @@ def upstream_tests(kernel):
             top = place / FTRACE / "test.d"
             tests += [str(path.relative_to(top))
                       for path in (top / folder).rglob("*.tc")]
-    return sorted(set(tests))
+    return sorted(set(tests) - set(crashing_tests(kernel)))
+
+
+def crashing_tests(kernel):
+    """Upstream tests that the stock kernel does not survive"""
+    return kernel.base.conf.get("ftracetest-crashes", "").split()
 
 
 def root(args):
