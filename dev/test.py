@@ -29,8 +29,8 @@ TIMES = BUILD / "suite-times"
 FTRACE = "tools/testing/selftests/ftrace"
 RACES = "tools/testing/selftests/filesystems/eventfs"
 KUNIT = "fs/tracefs/tests/eventfs_kunit.c"
-PROGRAMS = ("eventfs_test", "eventfs_users_test", "eventfs_reports_test", "eventfs_walk_test",
-            "eventfs_watch_test")
+PROGRAMS = ("eventfs_test", "eventfs_users_test", "eventfs_reports_test", "eventfs_module_test",
+            "eventfs_walk_test", "eventfs_watch_test")
 # Throttled for want of memory: on slow kernels in the long form only.
 LIMITS = ("eventfs_limits_test",)
 # Makes allocations fail, and takes long.
