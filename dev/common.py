@@ -24,7 +24,7 @@ BUILD_PROGRAMS = {
     "gcc": "gcc", "/usr/include/stdio.h": "libc6-dev", "make": "make",
     "flex": "flex", "bison": "bison", "bc": "bc", "perl": "perl",
     "patch": "patch", "rsync": "rsync", "xz": "xz-utils", "git": "git",
-    "ccache": "ccache", "/usr/include/libelf.h": "libelf-dev",
+    "ccache": "ccache", "/usr/include/libelf.h": "libelf-dev", "depmod": "kmod",
 }
 GUEST_PROGRAMS = {"qemu-system-x86_64": "qemu-system-x86"}
 # What upstream's tests skip themselves without.

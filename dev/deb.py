@@ -10,8 +10,7 @@ import sys
 import kernel as kernel_build
 from common import BUILD, Failure, Parser, identity, main, need, run
 
-PROGRAMS = {"dpkg-buildpackage": "dpkg-dev", "dh_testdir": "debhelper",
-            "depmod": "kmod", "cpio": "cpio"}
+PROGRAMS = {"dpkg-buildpackage": "dpkg-dev", "dh_testdir": "debhelper", "cpio": "cpio"}
 
 
 def deb(args):

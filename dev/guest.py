@@ -245,6 +245,10 @@ class Guest:
         with run_directory() as rundir, log_file(self.name) as self.log:
             write_file(rundir / "command", command.encode())
             write_file(rundir / "cwd", os.getcwd().encode())
+            if (self.image / "lib").exists():
+                # Links to the tree where they were built
+                shutil.copytree(self.image / "lib", rundir / "lib",
+                                ignore=shutil.ignore_patterns("build", "source"))
             if shell:
                 write_file(rundir / "terminal", os.environ.get("TERM", "linux").encode() + b"\n")
             return self.boot(rundir, on_output)

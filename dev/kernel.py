@@ -212,7 +212,11 @@ class Kernel:
         env = self.build_env()
         self.out.mkdir(exist_ok=True)
         self.configure(env)
-        compile_kernel(self, env, held, "bzImage", *TARGETS.get(self.config, ()))
+        modules = ("modules",) if self.has_modules() else ()
+        compile_kernel(self, env, held, "bzImage", *modules, *TARGETS.get(self.config, ()))
+
+    def has_modules(self):
+        return "m" in self.options().values()
 
     def configure(self, env):
         """allnoconfig plus our fragments; every option is to have taken effect."""
@@ -239,6 +243,10 @@ class Kernel:
         shutil.copy(self.out / "System.map", to)
         shutil.copy(self.out / ".config", to / "config")
         write_file(to / "tree", str(self.tree).encode())
+        if self.has_modules():
+            # To lib/modules, with the lists that modprobe reads
+            run(self.make("-s", "modules_install", f"INSTALL_MOD_PATH={to}",
+                          "INSTALL_MOD_STRIP=1"), "installing the modules", env=self.build_env())
 
     def keep(self, image):
         with new_directory(image) as scratch:

@@ -30,7 +30,7 @@ FTRACE = "tools/testing/selftests/ftrace"
 RACES = "tools/testing/selftests/filesystems/eventfs"
 KUNIT = "fs/tracefs/tests"
 PROGRAMS = ("basic_test", "eventfs_test", "eventfs_users_test", "eventfs_reports_test",
-            "eventfs_walk_test", "eventfs_watch_test")
+            "eventfs_module_test", "eventfs_walk_test", "eventfs_watch_test")
 # Throttled for want of memory: on slow kernels in the long form only.
 LIMITS = ("eventfs_limits_test",)
 # Makes allocations fail, and takes long.
@@ -427,6 +427,8 @@ class Suites:
         self.compare_with_stock(report, kernel,
                                 [test for test in upstream_tests(kernel)
                                  if test not in SOME_TESTS])
+        for test in crashing_tests(kernel):
+            report.result(test, "skip", "crashes the stock kernel")
 
     def ftrace_debug(self, report):
         kernel = self.kernel("debug")
@@ -535,7 +537,12 @@ def upstream_tests(kernel):
             top = place / FTRACE / "test.d"
             tests += [str(path.relative_to(top))
                       for path in (top / folder).rglob("*.tc")]
-    return sorted(set(tests))
+    return sorted(set(tests) - set(crashing_tests(kernel)))
+
+
+def crashing_tests(kernel):
+    """Upstream tests that the stock kernel does not survive"""
+    return kernel.base.conf.get("ftracetest-crashes", "").split()
 
 
 def root(args):

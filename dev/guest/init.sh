@@ -11,6 +11,8 @@ set -u
 
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export HOME=/root LC_ALL=C.UTF-8
+# The kernel's modules are not in the root that it is given.
+[ ! -d "$eventfs_run/lib" ] || export MODPROBE_OPTIONS="-d $eventfs_run"
 
 mount_all() {
 	mount -t proc proc /proc

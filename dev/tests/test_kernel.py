@@ -40,6 +40,14 @@ class Builds(ToolsTest):
         self.assertEqual(status, 0)
         self.assertTrue(Path(image).exists())
 
+    def test_modules_are_kept_with_the_image(self):
+        _, image, _ = self.finish(self.build())
+        self.assertTrue((Path(image).parent / "lib/modules").is_dir())
+
+    def test_without_modules_there_are_none(self):
+        _, image, _ = self.finish(self.build("--debug"))
+        self.assertFalse((Path(image).parent / "lib").exists())
+
     def test_interrupted_copy_is_made_good(self):
         """What was not copied yet is copied by the next run."""
         self.finish(self.build())

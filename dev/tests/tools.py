@@ -40,6 +40,9 @@ bzImage:
 	@mkdir -p $(OUT)/arch/x86/boot
 	@cat fs/tracefs/event_inode.c > $(OUT)/arch/x86/boot/bzImage
 	@touch $(OUT)/System.map $(OUT)/vmlinux
+modules:
+modules_install:
+	@mkdir -p $(INSTALL_MOD_PATH)/lib/modules
 mrproper:
 	@rm -f .config
 """
