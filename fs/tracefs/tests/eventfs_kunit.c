@@ -1556,6 +1556,7 @@ static struct kunit_suite eventfs_suite = {
 	.exit		= ek_exit,
 	.test_cases	= eventfs_cases,
 };
+
 kunit_test_suites(&eventfs_suite,
 		  &eventfs_tree_suite,
 		  &eventfs_attr_suite,
