@@ -4,7 +4,6 @@
 them, but stops if one of them was changed in the tree."""
 
 import hashlib
-import re
 import subprocess
 import sys
 import tempfile
@@ -24,9 +23,8 @@ RECORD = ".eventfs-overlay"
 def touched_by_patches(source):
     """The files of upstream's that edits/ and the backport change."""
     patches = [*source.edits(), source.base.patch]
-    text = "\n".join(patch.read_text(encoding="utf-8") for patch in patches
-                     if patch.exists())
-    return {*re.findall(r"^--- a/(\S+)", text, re.MULTILINE), "Makefile"}
+    return {"Makefile"}.union(*(kernel_source.patched_files(patch) for patch in patches
+                                if patch.exists()))
 
 
 def names_of_interest(source):

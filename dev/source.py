@@ -54,8 +54,7 @@ class Source:
         the same name. One of files that this kernel lacks is left out."""
         patches = []
         for patch in sorted((REPO / "edits").glob("*.patch")):
-            files = re.findall(r"^--- a/(\S+)", patch.read_text(encoding="utf-8"), re.MULTILINE)
-            if not any((self.path / name).exists() for name in files):
+            if not any((self.path / name).exists() for name in patched_files(patch)):
                 continue
             other = self.base.path / patch.name
             patches.append(other if other.exists() and not self.fits(patch) else patch)
@@ -65,6 +64,11 @@ class Source:
         return subprocess.run(["patch", "-p1", "-f", "-s", "--dry-run", "-r", "-", "-d",
                                self.path, "-i", patch], stdin=subprocess.DEVNULL,
                               capture_output=True, check=False).returncode == 0
+
+
+def patched_files(patch):
+    """The files of the stock kernel that a patch changes"""
+    return re.findall(r"^--- a/(\S+)", patch.read_text(encoding="utf-8"), re.MULTILINE)
 
 
 def base_names(stock_only=False):

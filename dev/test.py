@@ -253,7 +253,8 @@ def case_names(path, case):
     that of the fixture or suite before it; all of them without it."""
     text = path.read_text(encoding="utf-8") if path.is_file() else ""
     tests = re.findall(r"^TEST_F\w*\((\w+), (\w+)", text, re.MULTILINE)
-    suite = re.search(r'^(?:static )?struct kunit_suite .*\n\t\.name\s*= "(\w+)"', text, re.MULTILINE)
+    suite = re.search(r'^(?:static )?struct kunit_suite .*\n\t\.name\s*= "(\w+)"', text,
+                      re.MULTILINE)
     if suite:
         tests += [(suite[1], test) for test in re.findall(r"\tKUNIT_CASE\w*\((\w+)", text)]
     return list(dict.fromkeys(test for group, test in tests if not case or any(
