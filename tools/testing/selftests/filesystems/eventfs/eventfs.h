@@ -47,6 +47,9 @@
 #define FSCONFIG_CMD_CREATE	6
 #endif
 
+/* The inode number that the files of all events had before they got their own */
+#define SHARED_INO	19680823
+
 #define ARRAY_LEN(array)	(sizeof(array) / sizeof(*(array)))
 
 /* Room for one short entry of getdents64(), and for one of any length */
@@ -487,11 +490,14 @@ static inline const char *slab_rise(const long counts[NR_SLABS])
 static inline const char *cannot_run(const struct kind *kind)
 {
 	struct statfs fs;
+	struct stat st;
 
 	if (geteuid())
 		return "not run by root";
 	if (statfs(TRACING, &fs) || fs.f_type != TRACEFS_MAGIC)
 		return "tracefs is not mounted on " TRACING;
+	if (!stat(EVENTS "/enable", &st) && st.st_ino == SHARED_INO)
+		return "an older eventfs, whose files share one inode number";
 	if (access(TRACING "/dynamic_events", W_OK))
 		return "no " TRACING "/dynamic_events";
 	if (access(kind->interface, F_OK))
