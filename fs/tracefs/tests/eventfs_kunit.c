@@ -580,14 +580,22 @@ struct ek_work *ek_enter_gate(struct kunit *test, struct ek_gate *gate, const ch
 	return work;
 }
 
-/* Wait until the removal of a directory has begun. */
+/* Wait until the removal of a directory has begun: walks no longer take its cached name. */
 void ek_wait_dead(struct kunit *test, const struct path *path)
 {
+	struct dentry *dentry = path->dentry;
 	unsigned long end = jiffies + EK_LONG;
+	struct path found;
+	int error;
 
-	while (ek_stat_path(test, path).nlink && time_before(jiffies, end))
+	do {
+		error = vfs_path_lookup(dentry->d_parent, ek_mnt, dentry->d_name.name,
+					LOOKUP_CACHED, &found);
+		if (!error)
+			path_put(&found);
 		cond_resched();
-	KUNIT_ASSERT_EQ(test, ek_stat_path(test, path).nlink, 0);
+	} while (!error && time_before(jiffies, end));
+	KUNIT_ASSERT_EQ(test, error, -EAGAIN);
 }
 
 /*
