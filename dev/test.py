@@ -369,6 +369,8 @@ class Suites:
         form these are more, and kmemleak looks for what is lost, which makes it three
         times slower. "make harden" has all of them."""
         kernel = self.kernel("debug")
+        if not self.programs(report, FAULTS):
+            return
         guest = self.guest("faults", kernel, self.single, kmemleak=long)
         run_races(report, guest, kernel, self.args, FAULTS, None if long else SOME_FAULTS)
         check_log(report, guest, kernel)
@@ -397,11 +399,20 @@ class Suites:
         check_log(report, guest, kernel)
         return text
 
+    def programs(self, report, names):
+        """Those that there are: a tree of the user's may have only a part of the series."""
+        top = root(self.args)
+        lacking = [] if top == REPO else [
+            name for name in names if not (top / program_source(name)).is_file()]
+        for name in lacking:
+            report.result(name, "skip", f"{top} does not have it")
+        return [name for name in names if name not in lacking]
+
     def run_programs(self, report, kernel, machine, kmemleak=True, long=False):
         """Our selftests in C, one of which races."""
         limits = LIMITS if long or not kernel.slow else ()
-        programs = [program for program in PROGRAMS + limits if case_names(
-            root(self.args) / program_source(program), self.args.case)]
+        programs = [program for program in self.programs(report, PROGRAMS + limits)
+                    if case_names(root(self.args) / program_source(program), self.args.case)]
         if not programs:
             raise Failure(f"{root(self.args)} has no selftests")
         guest = self.guest("races", kernel, machine, kmemleak)
