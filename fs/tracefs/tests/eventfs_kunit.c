@@ -564,6 +564,31 @@ void ek_do_remove(struct ek_work *work)
 	ek_remove(work->dir);
 }
 
+/* List a directory in one go. With work->dir, the reader is held up at its gate. */
+void ek_do_list(struct ek_work *work)
+{
+	struct ek_name names[16];
+	struct ek_scan scan = {
+		.ctx.actor	= ek_actor,
+		.max		= ARRAY_SIZE(names),
+		.names		= names,
+		.stuck		= work->dir ? &work->dir->gate : NULL,
+	};
+	struct file *file;
+
+	work->error = ek_lookup(work->test, work->name, 0, &work->path);
+	if (work->error)
+		return;
+	file = dentry_open(&work->path, O_RDONLY, current_cred());
+	path_put(&work->path);
+	if (IS_ERR(file)) {
+		work->error = PTR_ERR(file);
+		return;
+	}
+	work->error = ek_list_rest(file, &scan, scan.max);
+	ek_close(file);
+}
+
 void ek_wait_entered(struct kunit *test, struct ek_gate *gate)
 {
 	KUNIT_ASSERT_NE(test, wait_for_completion_timeout(&gate->entered, EK_LONG), 0);

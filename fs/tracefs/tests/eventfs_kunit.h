@@ -243,6 +243,7 @@ struct ek_work *ek_start(struct kunit *test, void (*fn)(struct ek_work *work),
 int ek_join(struct ek_work *work);
 void ek_do_lookup(struct ek_work *work);
 void ek_do_remove(struct ek_work *work);
+void ek_do_list(struct ek_work *work);
 void ek_wait_entered(struct kunit *test, struct ek_gate *gate);
 struct ek_work *ek_enter_gate(struct kunit *test, struct ek_gate *gate, const char *name);
 void ek_wait_dead(struct kunit *test, const struct path *path);
@@ -251,9 +252,6 @@ void ek_exit(struct kunit *test);
 int ek_suite_init(struct kunit_suite *suite);
 void ek_suite_exit(struct kunit_suite *suite);
 struct ek_dir *ek_create_event(struct kunit *test, struct ek_dir **sys);
-
-/* eventfs_tree_kunit.c */
-void ek_do_list(struct ek_work *work);
 
 /* eventfs_attr_kunit.c */
 extern const char * const ek_objects[4];
