@@ -35,8 +35,8 @@ PROGRAMS = ("basic_test", "eventfs_test", "eventfs_users_test", "eventfs_reports
 LIMITS = ("eventfs_limits_test",)
 # Makes allocations fail, and takes long.
 FAULTS = ("eventfs_fault_test",)
-# How many allocations of each operation fail, for EVENTFS_FAULTS
-SOME_FAULTS = "24"
+# EVENTFS_FAULTS in the long form: how many allocations of each operation fail
+LONG_FAULTS = "200"
 # What "make test" runs, and what "make test-all" adds; both in this order.
 FIRST = ("build", "boot", "kunit", "selftests", "ftrace", "kunit-debug")
 REST = ("boot-debug", "selftests-debug", "faults-debug", "ftrace-debug", "ftrace-leaks",
@@ -372,7 +372,7 @@ class Suites:
         if not self.programs(report, FAULTS):
             return
         guest = self.guest("faults", kernel, self.single, kmemleak=long)
-        run_races(report, guest, kernel, self.args, FAULTS, None if long else SOME_FAULTS)
+        run_races(report, guest, kernel, self.args, FAULTS, LONG_FAULTS if long else None)
         check_log(report, guest, kernel)
 
     def run_kunit(self, report, kernel, machine, kmemleak=True):
@@ -574,7 +574,7 @@ def program_source(program):
     return f"{RACES}/{program}.c"
 
 
-def races_script(kernel, rundir, args, programs=PROGRAMS, faults=SOME_FAULTS, long=False):
+def races_script(kernel, rundir, args, programs=PROGRAMS, faults=None, long=False):
     """Builds the programs, by the kernel's own rules; returns a script that runs
     them. @faults is for EVENTFS_FAULTS, None for what the program does without."""
     with kernel.locked_tree():
@@ -596,7 +596,7 @@ def races_script(kernel, rundir, args, programs=PROGRAMS, faults=SOME_FAULTS, lo
     return rundir / "races"
 
 
-def run_races(report, guest, kernel, args, programs=PROGRAMS, faults=SOME_FAULTS, long=False):
+def run_races(report, guest, kernel, args, programs=PROGRAMS, faults=None, long=False):
     """Returns how many tests of the programs ran."""
     output = LOGS / f"{guest.name}.txt"
     with guests.run_directory() as rundir, open(output, "wb", buffering=0) as log:

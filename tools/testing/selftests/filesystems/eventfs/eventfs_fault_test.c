@@ -34,7 +34,7 @@
 #define FAIL_NTH	"/proc/thread-self/fail-nth"
 
 #define NEVER		1000000000U	/* more allocations than anything makes */
-#define DEFAULT_FAULTS	200
+#define DEFAULT_FAULTS	24
 #define SLOW_FAULTS	16	/* for an operation that takes a second */
 #define MAX_SWEEPS	5
 #define SWEEP_SECONDS	3600	/* enough for all of the thousands that create an instance */
