@@ -41,6 +41,9 @@ LONG_FAULTS = "200"
 FIRST = ("build", "boot", "kunit", "selftests", "ftrace", "kunit-debug")
 REST = ("boot-debug", "selftests-debug", "faults-debug", "ftrace-debug", "ftrace-leaks",
         "security-debug", "ftrace-rest")
+# For the kernel's command line; see dev/guest/cmdline.sh.
+BOOT_EVENTS = ("trace_event=sched:sched_switch", "trace_trigger=sched_process_exit.stacktrace",
+               "kprobe_event=p:boot,vfs_statx", "trace_instance=boot,sched:sched_waking")
 # Most guests keep one processor busy, and have 2 GB at most.
 LANES = min(len(os.sched_getaffinity(0)), 4)
 FOLDERS = "00basic event instances dynevent kprobe trigger"
@@ -350,6 +353,7 @@ class Suites:
         report.check(f"demonstration, {kernel.config} kernel", status == 0,
                      f"status {status}, see {output}")
         check_log(report, guest, kernel)
+        self.run_script(report, "cmdline", kernel, "cmdline.sh", BOOT_EVENTS)
 
     def kunit(self, report):
         self.run_kunit(report, self.kernel("release"), self.machine)
@@ -460,24 +464,23 @@ class Suites:
             for mode, cmdline in (
                     ("early", ["lockdown=confidentiality"]), ("late", []),
                     (f"labels {rundir}/policy", ["lsm=lockdown,selinux"])):
-                self.run_security(report, mode, cmdline)
+                self.run_script(report, mode.split()[0], self.kernel("debug"),
+                                f"security.sh {mode}", cmdline)
 
-    def run_security(self, report, mode, cmdline):
-        kernel = self.kernel("debug")
-        guest = self.guest(f"security-{mode.split()[0]}", kernel, self.single,
-                           kmemleak=False, cmdline=cmdline)
+    def run_script(self, report, name, kernel, command, cmdline):
+        """A script of dev/guest that has a line for each check"""
+        guest = self.guest(name, kernel, self.single, kmemleak=False, cmdline=cmdline)
         output = LOGS / f"{guest.name}.txt"
         text = bytearray()
-        status = guest.run(f"{REPO}/dev/guest/security.sh {mode}",
+        status = guest.run(f"{REPO}/dev/guest/{command}",
                            on_output=lambda _, data: text.extend(data))
         write_file(output, text)
         for line in text.decode(errors="replace").splitlines():
             match = re.match(r"(ok|FAILED): (.*)", line)
             if match:
-                report.check(f"{mode.split()[0]}: {match[2]}", match[1] == "ok",
-                             f"see {output}")
+                report.check(f"{name}: {match[2]}", match[1] == "ok", f"see {output}")
         if status not in (0, 1):
-            raise Failure(f"security.sh {mode} ended with status {status}, see {output}")
+            raise Failure(f"{command} ended with status {status}, see {output}")
         check_log(report, guest, kernel)
 
     def compare_with_stock(self, report, kernel, tests, kmemleak=False):

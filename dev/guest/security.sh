@@ -13,51 +13,8 @@ set -u
 TRACING=/sys/kernel/tracing
 LOCKDOWN=/sys/kernel/security/lockdown
 failed=0
-
-check() # what condition...
-{
-	what=$1
-	shift
-	if "$@"; then
-		echo "ok: $what"
-	else
-		echo "FAILED: $what ($*)"
-		failed=$((failed + 1))
-	fi
-}
-
-is_same() # expected seen
-{
-	[ "$1" = "$2" ] || {
-		echo "expected '$1', saw '$2'"
-		return 1
-	}
-}
-
-# The command has to fail, with this error.
-fails_with() # error command...
-{
-	error=$1
-	shift
-	if message=$("$@" 2>&1 >/dev/null); then
-		echo "it does not fail"
-		return 1
-	fi
-	case $message in
-	*"$error"*) ;;
-	*)
-		echo "it fails with '$message', not '$error'"
-		return 1
-		;;
-	esac
-}
-
-is_gone() # path...
-{
-	for path in "$@"; do
-		[ ! -e "$path" ] || return 1
-	done
-}
+# shellcheck disable=SC1091 # it is checked by itself
+. "${0%/*}/checks.sh"
 
 # For fails_with, which takes no redirection
 append() # text file
