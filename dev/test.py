@@ -246,7 +246,7 @@ class SideBySide:
                 if isinstance(found, Failure):
                     raise found
                 report.result(*found)
-            if name not in (running for running, _ in self.running.values()):
+            if name not in (other for other, _ in (*self.running.values(), *self.waiting)):
                 return
             self.receive()
 

@@ -120,6 +120,19 @@ not ok 2 race.a.two
                           "not ok 2 fails # what was wrong", "not ok 3 fails # 0m00s",
                           "2 passed, 2 failed, 1 skipped"])
 
+    def test_first_suite_may_run_last(self):
+        """The longest start first, but the results are in the order of the suites."""
+        common.write_file(self.top / "times", b"one 1\ntwo 60\nthree 90\n")
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said), mock.patch.object(test, "LOGS", self.top), \
+                mock.patch.object(test, "TIMES", self.top / "times"):
+            self.assertEqual(test.run_suites(
+                dict.fromkeys(("one", "two", "three"), lambda report: report.check("it", True)),
+                types.SimpleNamespace(only="one,two,three", results=None, case=None),
+                lanes=2), 0)
+        self.assertEqual(re.findall(r"^ok \d \w+", said.getvalue(), re.MULTILINE),
+                         ["ok 1 one", "ok 2 two", "ok 3 three"])
+
     def test_progress_of_suites(self):
         """How many, how long by the last run, and what each does"""
         common.write_file(self.top / "times", b"one 600\ntwo 60\nthree 90\n")
