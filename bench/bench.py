@@ -59,6 +59,7 @@ LINES = (
     ("first stat in a system", 0, "first stat in sched/ of a new instance", None),
     ("walk of a new instance", 0, "walk of events/ of a new instance, per entry", None),
     ("walk of an instance", 0, "walk of an instance, nothing cached, per entry", None),
+    ("container start", 100, "mount with gid= and chmod of 100 files", None),
     ("others wait for a removal", 20000, "longest wait of others for a removal of 20,000", None),
     ("inodes left", 2000, "inodes left after 2,000 events were removed", 0),
     ("event directory", None, "bytes of an event directory", 92 / 96),
