@@ -281,6 +281,15 @@ class Guest:
             self.explain(relay.timed_out, errors.read_text(errors="replace"))
         return status
 
+    def root(self, rundir):
+        """Where the guest has its root and the command from: what to tell the kernel, and
+        QEMU."""
+        return (["ro", "root=/dev/root", "rootfstype=9p",
+                 "rootflags=trans=virtio,version=9p2000.L,msize=262144,cache=loose",
+                 f"init={REPO}/dev/guest/init.sh", f"eventfs_run={rundir}"],
+                ["-fsdev", "local,id=root,path=/,security_model=none,readonly=on,"
+                 "multidevs=remap", "-device", "virtio-9p-pci,fsdev=root,mount_tag=/dev/root"])
+
     def qemu(self, rundir, ports):
         # The kernel's log goes to a file, whose name may hold commas.
         log = str(self.log).replace(",", ",,")
@@ -289,10 +298,9 @@ class Guest:
                   "oops=panic",
                   # On a busy host the timer may be too slow for this test of it, which
                   # ends in a panic.
-                  "no_timer_check", "ro", "root=/dev/root", "rootfstype=9p",
-                  "rootflags=trans=virtio,version=9p2000.L,msize=262144,cache=loose",
-                  f"init={REPO}/dev/guest/init.sh", f"eventfs_run={rundir}"]
-        append += [*self.machine.clock(self.image), *self.cmdline]
+                  "no_timer_check", *self.machine.clock(self.image), *self.cmdline]
+        root, storage = self.root(rundir)
+        append += root
         # KUnit's suites would run at each boot; v6.12 has no kunit.autorun yet.
         append += (["kunit.enable=1", "kunit.autorun=1",
                     f"kunit.filter_glob={self.kunit}"]
@@ -308,10 +316,7 @@ class Guest:
                  *self.machine.arguments(self.image, self.mem),
                  "-kernel", str(self.image / "bzImage"), "-append", " ".join(append),
                  "-chardev", f"file,id=log,path={log}", "-serial", "chardev:log",
-                 "-fsdev", "local,id=root,path=/,security_model=none,readonly=on,"
-                 "multidevs=remap",
-                 "-device", "virtio-9p-pci,fsdev=root,mount_tag=/dev/root",
-                 "-device", "virtio-serial-pci"]
+                 *storage, "-device", "virtio-serial-pci"]
         if self.objects:
             words += ["-S", "-gdb", f"unix:{rundir}/gdb,server=on,wait=off"]
             say("The guest waits for gdb. In another terminal, run:\n\n"
