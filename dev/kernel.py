@@ -29,28 +29,33 @@ NOT_IN_IMAGE = ("tools/testing/", "Documentation/", "MAINTAINERS")
 MAKE_FLAGS = ("ARCH=x86_64", "KBUILD_BUILD_USER=eventfs",
               "KBUILD_BUILD_HOST=eventfs", "KBUILD_BUILD_VERSION=1",
               "KBUILD_BUILD_TIMESTAMP=Thu Jan  1 00:00:00 UTC 1970")
-# What each configuration is made of, beside base.config of all but "bench",
-# which is complete; "check" is never linked.
+# What each configuration is made of, beside base.config of all but "bench", which is
+# complete, and "cloud", which is on top of Debian's own; "check" is never linked.
 FRAGMENTS = {
     "release": (), "debug": ("debug",), "strict": ("debug", "strict"),
     "kcsan": ("kcsan",), "kmsan": ("kmsan",), "rt": ("rt",), "small": ("small",),
     "faults": ("faults",), "coverage": ("coverage",), "bench": (), "check": ("check",),
-    "series": (), "deb": ("deb",), "clients": ("clients",), "gdb": ("gdb",),
+    "series": (), "deb": ("deb",), "cloud": ("cloud",), "clients": ("clients",),
+    "gdb": ("gdb",), "locks": ("locks",),
 }
 # Those that one cannot ask for by name: their tools build them.
-OF_TOOLS = ("bench", "check", "series", "deb")
+OF_TOOLS = ("bench", "check", "series", "deb", "cloud", "locks")
 KERNELS = ("eventfs", "stock")
 # Lines added to the Makefile of fs/tracefs. KCOV and gcov count only there. Line numbers
 # let call traces name source lines, in kernels without other debugging information,
 # which would take longer to build.
 MAKEFILE = "fs/tracefs/Makefile"
-WITH_SYMBOLS = ("clients", "gdb")
+WITH_SYMBOLS = ("clients", "cloud", "gdb")
 LINE_NUMBERS = "ccflags-y += -g1\n"
 EXTRA_LINES = {"debug": "KCOV_INSTRUMENT := y\n", "coverage": "GCOV_PROFILE := y\n"}
 # KMSAN is clang's alone.
 COMPILERS = {"kmsan": "clang-19"}
-# What else a configuration takes to be built: BTF and the archive of headers.
-PROGRAMS = {"clients": {"pahole": "dwarves", "cpio": "cpio"}}
+# What else a configuration takes to be built: BTF, the archive of headers, signatures.
+SIGNATURES = {"openssl": "openssl", "/usr/include/openssl/ssl.h": "libssl-dev"}
+PROGRAMS = {"clients": {"pahole": "dwarves", "cpio": "cpio"}, "debug": SIGNATURES,
+            "strict": SIGNATURES, "cloud": {"pahole": "dwarves", **SIGNATURES}}
+# In a complete configuration, what is said of the compilers
+OF_COMPILERS = re.compile(r"CONFIG_(CC_VERSION_TEXT|(GCC|CLANG|AS|LD|LLD|RUSTC|BINDGEN)_\w+)$")
 # What else is made
 TARGETS = {"gdb": ("scripts_gdb",)}
 # What looks at each access makes a kernel slow, and takes memory: so much has a
@@ -165,16 +170,22 @@ class Kernel:
 
     def options(self):
         """Option -> value, as the fragments ask for."""
+        options = {}
         if self.config == "bench":
             names = ["bench"]
+        elif self.config == "cloud":
+            names = ["cloud"]
+            text = kernel_source.distribution_config(self.source)
+            options = {name: value for name, value in parse_config(text).items()
+                       if not OF_COMPILERS.match(name)}
         else:
             names = ["base", *FRAGMENTS[self.config]]
             # Options that only our files have
             names += ["eventfs"] if "fs/tracefs/Kconfig" in self.overlay else []
         fragments = [REPO / "configs" / f"{name}.config" for name in names]
-        # What the base's own adds to the first, the others may take back.
-        fragments.insert(1, self.base.path / "extra.config")
-        options = {}
+        if self.config != "cloud":
+            # What the base's own adds to the first, the others may take back.
+            fragments.insert(1, self.base.path / "extra.config")
         for fragment in fragments:
             if fragment.exists():
                 options |= parse_config(fragment.read_text(encoding="utf-8"))

@@ -8,6 +8,7 @@ and never changed there. A tree of the user's own is never written to.
 import configparser
 import glob
 import hashlib
+import lzma
 import os
 import re
 import shutil
@@ -294,6 +295,47 @@ def download(package, offer, options, src):
     link.unlink(missing_ok=True)
     link.symlink_to(tree.name)
     return tree
+
+
+def distribution_config(source):
+    """The text of Debian's own configuration for cloud machines"""
+    package = distribution_package(source, "cloud-config")
+    with tempfile.TemporaryDirectory(prefix="eventfs-config-") as scratch:
+        run(["dpkg-deb", "-x", package, scratch], f"{package.name} is damaged: remove it")
+        found = glob.glob(f"{scratch}/usr/src/*/config.amd64_none_cloud-amd64.xz")
+        if not found:
+            raise Failure(f"{package.name} has no configuration for cloud machines")
+        return lzma.decompress(Path(found[0]).read_bytes()).decode()
+
+
+def distribution_image(source):
+    """Debian's own kernel of that configuration, a package"""
+    return distribution_package(source, "cloud-image")
+
+
+def distribution_package(source, key):
+    """Of the same version as the source, if that is a package too"""
+    name = source.base.conf.get(key)
+    if not name:
+        raise Failure(f"CONFIG=cloud: Debian's own is not known for BASE={source.base.name}", 2)
+    version = re.match(r"linux-source-[\d.]+-(.*)-\w+", source.path.name)
+    return fetched(f"{name}={version[1]}" if source.fixed and version else name)
+
+
+def fetched(wanted):
+    """A package of Debian's, or what it depends on if it is only a name for that"""
+    kept = cache() / "src" / f".{wanted}.deb"
+    if not kept.exists():
+        say(f"downloading {wanted}")
+        shown = run(["apt-cache", "show", "--no-all-versions", wanted],
+                    f"{wanted} is not there (apt-get update)")
+        if name := re.search(r"^Depends: (linux-image-\S+) \(= (\S+)\)$", shown, re.MULTILINE):
+            wanted = "=".join(name.groups())
+        with tempfile.TemporaryDirectory(prefix=".new-", dir=src_dir(kept.parent)) as scratch:
+            run(["apt-get", "-o", "APT::Sandbox::User=root", "download", wanted],
+                f"downloading {wanted} failed (run again to retry)", cwd=scratch)
+            os.replace(*glob.glob(f"{scratch}/*.deb"), kept)
+    return kept
 
 
 def src_dir(src):
