@@ -2,6 +2,7 @@
 #
 # Variables: KERNEL=eventfs|stock  DEBUG=1  BASE=v6.12|mainline  KSRC=path
 #            CONFIG=kcsan|kmsan|rt|small|strict|faults|clients|gdb  (DEBUG=1 is CONFIG=debug)
+#            CONFIG=cloud (make deb)
 #            CMD='...'  SMP=n  MEM=size  ICOUNT=1  ACCEL=auto|kvm|tcg  TIMEOUT=seconds
 #            ONLY=suite CASE=glob (make test, make clients)
 #            ONLY=check (make check)  ONLY=Class.test_name (make test-tools)
@@ -33,8 +34,8 @@ $(if $(UNKNOWN),$(error there is no variable $(UNKNOWN): see make help))
 MAKEFLAGS += --no-print-directory
 
 .PHONY: help run debug test test-rest test-all test-long test-mainline harden record-stock \
-	bench bench-check bench-record bench-profile picture clients mutants coverage stress \
-	fuzz model check series series-branch series-save \
+	bench bench-check bench-record bench-profile bench-locks picture clients debian mutants \
+	coverage stress fuzz model check series series-branch series-save \
 	series-check overlay deb test-tools clean python
 
 help: ## List the targets and variables
@@ -87,11 +88,17 @@ bench-record: python ## Run make bench and write the results to bench/
 bench-profile: python ## Count the instructions of one figure by kernel function
 	@bench/bench.py --profile "$$PROFILE"
 
+bench-locks: python ## Count how often tasks on 4 and 8 processors wait for a lock
+	@bench/locks.py
+
 picture: python ## Record the picture of a session for the README
 	@dev/picture.py
 
 clients: python ## Compare the output of trace-cmd, perf, bpftrace and others on both kernels
 	@clients/clients.py
+
+debian: python ## Compare Debian with its own kernel and with ours (an hour and a half)
+	@clients/debian.py
 
 mutants: python ## Put small faults into fs/tracefs, and see if the tests notice them
 	@harden/mutants.py

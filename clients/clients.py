@@ -50,6 +50,8 @@ PACKAGES = {
     "attr": ("attr", "getfattr"),
     "e2fsprogs": ("e2fsprogs", "lsattr"),
     "acl": ("acl", "getfacl"),
+    "kmod": ("kmod", "modprobe"),
+    "systemd": ("systemd", "systemctl"),
 }
 # To build the program of clients/libtracefs.c
 BUILD_PROGRAMS = {"pkg-config": "pkg-config",
@@ -63,6 +65,9 @@ RULES = (
     ("*", r"^(\s*ID:) \d+", r"\1 N", "numbers of events, among which are these"),
     ("libtracefs.synthetic", r"(__[a-z]+)_\d+_", r"\1_PID_",
      "names of variables, which the library makes of its process"),
+    ("systemd.log", r"^Linux version .*", None, "who built it"),
+    ("systemd.log", r"[0-9a-f]{8}-[0-9a-f-]{27}|\b[0-9a-f]{8,}\b|[\d.]+", "N",
+     "disks, addresses, sizes, times"),
     ("libtracefs.instances", r"\d+ (systems|in the instance)", r"N \1",
      "how many systems of events there are, with that one"),
 )
@@ -168,18 +173,18 @@ def compare(name, stock, ours):
     return "pass", f"{len(ours.answer)} lines, as on the stock kernel"
 
 
-def version(package):
+def version(package, root="/"):
     """Its version, or None if it is not installed"""
-    done = subprocess.run(["dpkg-query", "-W", "-f=${Version}", package], check=False,
-                          stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    done = subprocess.run(["dpkg-query", f"--root={root}", "-W", "-f=${Version}", package],
+                          check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     return done.stdout.strip() if not done.returncode else None
 
 
-def client_table(results, lacking):
+def client_table(results, lacking, root="/"):
     """Lines: client, its version, and how its tests ended on each kernel"""
     rows = []
     for client, (package, _) in PACKAGES.items():
-        row = [client, f"{package} {version(package) or 'not there'}"]
+        row = [client, f"{package} {version(package, root) or 'not there'}"]
         for which in ("stock", "eventfs"):
             here = [result for name, result in results.get(which, {}).items()
                     if name.split(".")[0] == client]
@@ -229,6 +234,10 @@ def timing_table(timings):
 class Clients(test.Suites):
     """The suites of "make clients", for one base."""
 
+    made_by = "make clients"
+    # Where the clients are installed
+    system = "/"
+
     def __init__(self, args, base):
         super().__init__(args, base)
         self.timings = {}
@@ -262,10 +271,11 @@ class Clients(test.Suites):
         with guests.run_directory() as rundir, \
                 open(LOGS / f"{guest.name}.txt", "wb", buffering=0) as log:
             build_program(rundir / "libtracefs")
+            shutil.copy(CLIENTS / "run", rundir)
             reader = Reader(log, f"clients, {which} kernel")
             try:
                 guest.run(f"LIBTRACEFS={rundir}/libtracefs KERNEL_TREE={kernel.objects()} "
-                          f"exec {CLIENTS}/run {globs}", on_output=reader.feed)
+                          f"exec {rundir}/run {globs}", on_output=reader.feed)
                 reader.complete()
             except Failure as error:
                 failure = error
@@ -345,11 +355,12 @@ class Clients(test.Suites):
         """Prints the tables, and keeps them."""
         to = CLIENTS if self.args.record else BUILD / "clients"
         head = ("# SPDX-License-Identifier: GPL-2.0-only\n"
-                f'# Written by "make clients", kernel {self.args.config}.\n\n')
+                f'# Written by "{self.made_by}", kernel {self.args.config}.\n\n')
         tables = {}
         results = {which: self.kept(which) for which in ("stock", "eventfs")}
         if any(results.values()):
-            tables[f"{self.base}.txt"] = client_table(results, self.lacking)
+            name = self.made_by.replace("make clients", self.base).split()[-1]
+            tables[f"{name}.txt"] = client_table(results, self.lacking, self.system)
         if self.timings:
             tables[f"{self.base}-timings.txt"] = timing_table(self.timings)
         for name, text in tables.items():
@@ -376,17 +387,21 @@ def add_arguments(parser):
     parser.add_argument("--record", action="store_true", help="write the tables to clients/")
 
 
+def check_case(case):
+    names = re.findall(r"^([a-z0-9-]+\.[a-z]+)\(\) \{",
+                       (CLIENTS / "run").read_text(encoding="utf-8"), re.MULTILINE)
+    for glob in case.split(",") if case else ():
+        # What goes into the command has no character of the shell.
+        if not re.fullmatch(r"[\w.*?\[\]-]+", glob) or not fnmatch.filter(names, glob):
+            raise Failure(f"CASE={case}: {glob} is not a name such as {names[0]}, or a "
+                          "glob that some of them match, such as 'perf.*'", 2)
+
+
 def command_line():
     parser = Parser(__doc__)
     add_arguments(parser)
     args = parser.parse_args()
-    names = re.findall(r"^([a-z0-9-]+\.[a-z]+)\(\) \{",
-                       (CLIENTS / "run").read_text(encoding="utf-8"), re.MULTILINE)
-    for glob in args.case.split(",") if args.case else ():
-        # What goes into the command has no character of the shell.
-        if not re.fullmatch(r"[\w.*?\[\]-]+", glob) or not fnmatch.filter(names, glob):
-            raise Failure(f"CASE={args.case}: {glob} is not a name such as {names[0]}, or a "
-                          "glob that some of them match, such as 'perf.*'", 2)
+    check_case(args.case)
     kernel_source.needs_stock(args.ksrc, "make clients")
     clients = Clients(args, args.base)
     status = test.run_suites(clients.plan(), args, first=clients.install)

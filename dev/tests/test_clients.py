@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """make clients."""
 
+import os
 import re
 import types
 from unittest import mock
 
 import clients
 import common
+import source
 from tools import ToolsTest
 
 
@@ -104,7 +106,7 @@ class Clients(ToolsTest):
         results = {"stock": {"perf.list": clients.Result("pass", "", []),
                              "perf.stat": clients.Result("fail", "broken", [])},
                    "eventfs": {"perf.list": clients.Result("pass", "", [])}}
-        with mock.patch.object(clients, "version", lambda package:
+        with mock.patch.object(clients, "version", lambda package, _:
                                None if package == "rtla" else "1.2-3"):
             text = clients.client_table(results, {"rtla": "rtla"})
         self.assertRegex(text, r"(?m)^perf +linux-perf 1\.2-3 +1 passed, 1 failed +1 passed$")
@@ -119,3 +121,36 @@ class Clients(ToolsTest):
         text = clients.timing_table({"eventfs": found, "stock": {"perf list": [400]}})
         self.assertRegex(text, r"perf list +200 +400 +0\.500 +100\.0%\n")
         self.assertRegex(text, r"find events +– +– +– +–\n")
+
+
+class Debian(ToolsTest):
+    """Debian's own kernel, for make deb CONFIG=cloud and make debian"""
+
+    def setUp(self):
+        super().setUp()
+        # What it depends on is what is downloaded, once.
+        for name, script in (
+                ("apt-cache", "echo 'Depends: linux-image-6.12.1+toy (= 6.12.1-1)'"),
+                ("apt-get", f"echo \"$*\" >> {self.top}/asked; echo deb > toy.deb")):
+            (self.top / name).write_text(f"#!/bin/sh\n{script}\n")
+            (self.top / name).chmod(0o755)
+
+    def source_of(self, base, version="6.12.1-1"):
+        return types.SimpleNamespace(
+            base=source.Base(base), fixed=True,
+            path=self.top / f"linux-source-6.12-{version}-0123456789ab")
+
+    def test_kernel_of_the_same_version(self):
+        with mock.patch.dict(os.environ, PATH=f"{self.top}:{os.environ['PATH']}"):
+            for _ in range(2):
+                found = source.distribution_image(self.source_of("v6.12"))
+                self.assertEqual(found.read_text(), "deb\n")
+            self.assertNotEqual(
+                found, source.distribution_image(self.source_of("v6.12", "6.12.2-1")))
+        asked = (self.top / "asked").read_text().splitlines()
+        self.assertEqual(len(asked), 2)
+        self.assertRegex(asked[0], "download linux-image-6.12.1\\+toy=6.12.1-1$")
+
+    def test_base_of_which_debian_has_none(self):
+        with self.assertRaisesRegex(common.Failure, "not known for BASE=mainline"):
+            source.distribution_config(self.source_of("mainline"))

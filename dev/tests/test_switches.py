@@ -92,6 +92,10 @@ class Switches(ToolsTest):
                 ("test_tools", {"ONLY": "Builds,foo"}, "ONLY=Builds,foo: no such test"),
                 ("test_tools", {"DEBUG": "1"}, "test_tools.py does not use DEBUG=1"),
                 ("deb", {"FORCE": "1"}, "deb.py does not use FORCE=1"),
+                ("deb", {"CONFIG": "rt"}, "CONFIG=rt: it must be one of deb, cloud"),
+                ("debian", {"CASE": "foo"}, "CASE=foo: foo is not a name such as"),
+                ("debian", {"BASE": "mainline"}, "not known for BASE=mainline"),
+                ("locks", {"CONFIG": "rt"}, "locks.py does not use CONFIG=rt"),
                 ("overlay", {"BASE": "mainline"}, "does not use BASE=mainline"),
                 ("overlay", {}, "needs KSRC="),
                 ("kernel", {"CONFIG": "series"}, "CONFIG=series: it must be one of")):
