@@ -483,6 +483,50 @@ static inline const char *slab_rise(const long counts[NR_SLABS])
 }
 
 /*
+ * The module of samples/trace_events
+ */
+
+#define SAMPLE		"trace_events_sample"
+#define NO_SAMPLE	"modprobe finds no " SAMPLE ": make CONFIG_SAMPLE_TRACE_EVENTS=m"
+
+#ifndef MODULE_INIT_COMPRESSED_FILE
+#define MODULE_INIT_COMPRESSED_FILE	4
+#endif
+
+/* Finds its file. Return: 0, or ENOENT if there is no such module for this kernel */
+static inline int find_sample(char file[PATH_MAX])
+{
+	FILE *output = popen("modprobe --show-depends " SAMPLE " 2>/dev/null", "re");
+	char line[PATH_MAX + 16];
+
+	file[0] = 0;
+	while (output && fgets(line, sizeof(line), output))
+		sscanf(line, "insmod %4095s", file);
+	if (output)
+		pclose(output);
+	return file[0] ? 0 : ENOENT;
+}
+
+static inline int load_sample(const char *file)
+{
+	int flags = strcmp(strrchr(file, '.'), ".ko") ? MODULE_INIT_COMPRESSED_FILE : 0;
+	int error, fd;
+
+	error = open_path(file, O_RDONLY, &fd);
+	if (error)
+		return error;
+	error = syscall(SYS_finit_module, fd, "", flags) ? errno : 0;
+	close(fd);
+	return error;
+}
+
+/* Return: 0, EWOULDBLOCK if it is in use, or another errno */
+static inline int unload_sample(void)
+{
+	return syscall(SYS_delete_module, SAMPLE, O_NONBLOCK) ? errno : 0;
+}
+
+/*
  * Before and after each test
  */
 

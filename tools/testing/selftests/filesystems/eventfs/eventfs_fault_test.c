@@ -28,6 +28,8 @@
 #define NEW_EVENT	GROUP "/" NEW
 #define NEW_GROUP	EVENTS "/" PREFIX "_g"
 #define NEW_INSTANCE	INSTANCES "/" NEW
+#define SAMPLE_SYSTEM	"sample-trace"
+#define SAMPLE_GROUP	EVENTS "/" SAMPLE_SYSTEM
 
 #define FAILSLAB	"/sys/kernel/debug/failslab"
 #define FAIL_PAGES	"/sys/kernel/debug/fail_page_alloc"
@@ -122,7 +124,8 @@ static void draw(struct picture *picture)
 {
 	static const char * const directories[] = {
 		GROUP, EVENT, NEW_EVENT, NEW_GROUP, NEW_GROUP "/" NEW,
-		EVENTS "/synthetic", EVENTS "/user_events",
+		EVENTS "/synthetic", EVENTS "/user_events", SAMPLE_GROUP, SAMPLE_GROUP "/foo_bar",
+		INSTANCES "/" PREFIX "/events/" SAMPLE_SYSTEM,
 		INSTANCES, INSTANCE_GROUP, INSTANCE_GROUP "/" NEW,
 		NEW_INSTANCE, NEW_INSTANCE "/events/" PREFIX,
 	};
@@ -253,6 +256,19 @@ static int whole_instance(void)
 	return error == ENOENT ? 0 : error;
 }
 
+/* If the directory of an event of the module exists, it is like that of another event. */
+static int whole_sample_event(const char *path)
+{
+	return whole_directory(EVENT, path);
+}
+
+static int whole_sample(void)
+{
+	int error = visit_directories(SAMPLE_GROUP, whole_sample_event);
+
+	return error == ENOENT ? 0 : error;
+}
+
 /*
  * Operations. None of these allocates memory itself, which might fail as well.
  */
@@ -363,6 +379,18 @@ static int do_mkdir(void)
 static int do_rmdir(void)
 {
 	return rmdir(NEW_INSTANCE) ? errno : 0;
+}
+
+static char sample[PATH_MAX];	/* the file of the module */
+
+static int do_load(void)
+{
+	return load_sample(sample);
+}
+
+static int make_loaded(void)
+{
+	return stat_path(SAMPLE_GROUP) ? do_load() : 0;
 }
 
 /* A new event, which was never used, with no attributes set */
@@ -672,11 +700,22 @@ FIXTURE_VARIANT_ADD(fault, mount_with_options) {
 	.halfway = true, .least = 4,
 };
 
+/* Where a directory or a file is missing, the module continues without it. */
+FIXTURE_VARIANT_ADD(fault, load_module) {
+	.prepare = nothing, .call = do_load, .undo = unload_sample, .whole = whole_sample,
+	.least = 4, .slow = true,
+};
+
+FIXTURE_VARIANT_ADD(fault, unload_module) {
+	.prepare = make_loaded, .call = unload_sample, .undo = nothing, .least = 0, .slow = true,
+};
+
 static int tidy_all(void)
 {
 	char path[PATH_MAX];
 	int error;
 
+	unload_sample();
 	error = tidy(&kprobe_kind);
 	error = remove_ours(group_path(path, &other_kind), &other_kind) ?: error;
 	error = remove_ours(group_path(path, &synthetic_kind), &synthetic_kind) ?: error;
@@ -701,6 +740,8 @@ FIXTURE_SETUP(fault)
 		self->saved[i][0] = 0;
 	if (why)
 		SKIP(return, "%s", why);
+	if ((variant->call == do_load || variant->call == unload_sample) && find_sample(sample))
+		SKIP(return, NO_SAMPLE);
 	ASSERT_EQ(0, stat(TRACING, &self->root));
 	root = self->root;
 	ASSERT_EQ(0, tidy_all() ?: make_standing());

@@ -14,7 +14,6 @@
 #include "../../kselftest_harness.h"
 #include "eventfs.h"
 
-#define MODULE		"trace_events_sample"
 #define SYSTEM		"sample-trace"
 #define GROUP		EVENTS "/" SYSTEM
 #define EVENT		GROUP "/foo_bar"
@@ -22,53 +21,16 @@
 #define INSTANCE_GROUP	INSTANCE "/events/" SYSTEM
 #define NEW_INSTANCE	INSTANCES "/" PREFIX "_t"
 
-#ifndef MODULE_INIT_COMPRESSED_FILE
-#define MODULE_INIT_COMPRESSED_FILE	4
-#endif
-
 static const char * const groups[] = { GROUP, INSTANCE_GROUP };
 
 /* Some of the module's events; the last one starts a thread when it is enabled. */
 static const char * const names[] = { "foo_bar", "foo_bar_with_cond", "foo_bar_with_fn" };
 
-/*
- * Modules
- */
-
-static char module_file[PATH_MAX];
-
-/* Return: 0, or ENOENT if there is no such module for this kernel */
-static int find_module(void)
-{
-	FILE *output = popen("modprobe --show-depends " MODULE " 2>/dev/null", "re");
-	char line[PATH_MAX + 16];
-
-	module_file[0] = 0;
-	while (output && fgets(line, sizeof(line), output))
-		sscanf(line, "insmod %4095s", module_file);
-	if (output)
-		pclose(output);
-	return module_file[0] ? 0 : ENOENT;
-}
+static char sample[PATH_MAX];	/* the file of the module */
 
 static int load(void)
 {
-	const char *suffix = strrchr(module_file, '.');
-	int flags = strcmp(suffix, ".ko") ? MODULE_INIT_COMPRESSED_FILE : 0;
-	int fd, error;
-
-	error = open_path(module_file, O_RDONLY, &fd);
-	if (error)
-		return error;
-	error = syscall(SYS_finit_module, fd, "", flags) ? errno : 0;
-	close(fd);
-	return error;
-}
-
-/* Return: 0, EWOULDBLOCK if it is in use, or another errno */
-static int unload(void)
-{
-	return syscall(SYS_delete_module, MODULE, O_NONBLOCK) ? errno : 0;
+	return load_sample(sample);
 }
 
 /* What is wrong with the directories of a module that is loaded, or "" */
@@ -127,16 +89,16 @@ FIXTURE_SETUP(module)
 
 	if (why)
 		SKIP(return, "%s", why);
-	if (find_module())
-		SKIP(return, "modprobe finds no " MODULE ": make CONFIG_SAMPLE_TRACE_EVENTS=m");
-	unload();
+	if (find_sample(sample))
+		SKIP(return, NO_SAMPLE);
+	unload_sample();
 	ASSERT_EQ(0, set_up(&kprobe_kind));
 	error = load();
 	if (error == ENOSYS || error == EPERM)
 		SKIP(return, "modules cannot be loaded: %s", strerror(error));
 	ASSERT_EQ(0, error);
 	ASSERT_STREQ("", incomplete());
-	ASSERT_EQ(0, unload());
+	ASSERT_EQ(0, unload_sample());
 	ASSERT_STREQ("", left());
 	ASSERT_EQ(0, count_slabs(self->counts));
 }
@@ -144,7 +106,7 @@ FIXTURE_SETUP(module)
 /* In the parent: all that a test had open is closed by then, however it ended. */
 FIXTURE_TEARDOWN_PARENT(module)
 {
-	int error = unload();
+	int error = unload_sample();
 
 	EXPECT_TRUE(!error || error == ENOENT) TH_LOG("unloading: %s", strerror(error));
 	EXPECT_EQ(0, tidy(&kprobe_kind));
@@ -320,7 +282,7 @@ TEST_F_TIMEOUT(module, open_files_of_a_module_are_dead, TEST_SECONDS)
 		ASSERT_EQ(0, remove_triggers(groups[g]));
 	}
 
-	ASSERT_EQ(0, unload());
+	ASSERT_EQ(0, unload_sample());
 	ASSERT_STREQ("", left());
 	for (size_t i = 0; i < nr; i++) {
 		EXPECT_STREQ("", still_alive(&opened[i]));
@@ -342,7 +304,7 @@ TEST_F_TIMEOUT(module, open_files_of_a_module_are_dead, TEST_SECONDS)
 	for (size_t i = 0; i < nr; i++) {
 		EXPECT_STREQ("", still_alive(&opened[i]));
 	}
-	ASSERT_EQ(0, unload());
+	ASSERT_EQ(0, unload_sample());
 	ASSERT_STREQ("", left());
 
 	ASSERT_EQ(0, chdir("/"));
@@ -364,12 +326,12 @@ TEST_F_TIMEOUT(module, module_in_use_keeps_its_events, TEST_SECONDS)
 
 	ASSERT_EQ(0, load());
 	ASSERT_EQ(0, write_text(trigger, "enable_event:" SYSTEM ":foo_bar"));
-	EXPECT_EQ(EWOULDBLOCK, unload());
+	EXPECT_EQ(EWOULDBLOCK, unload_sample());
 	EXPECT_STREQ("", incomplete());
 	EXPECT_EQ(0, open_and_read(EVENT "/format"));
 	EXPECT_EQ(0, write_text(trigger, "!enable_event:" SYSTEM ":foo_bar"));
 	/* The trigger may put the module after a grace period. */
-	for (int i = 0; i < 100 && (error = unload()) == EWOULDBLOCK; i++)
+	for (int i = 0; i < 100 && (error = unload_sample()) == EWOULDBLOCK; i++)
 		usleep(50000);
 	EXPECT_EQ(0, error);
 	EXPECT_STREQ("", left());
@@ -612,7 +574,7 @@ static void load_and_unload(void)
 	let_all_work();
 	/* In use for a moment, by one that loads or traces */
 	pthread_rwlock_wrlock(&module_stays);
-	while ((error = unload()) == EWOULDBLOCK && now() < deadline)
+	while ((error = unload_sample()) == EWOULDBLOCK && now() < deadline)
 		usleep(1000);
 	pthread_rwlock_unlock(&module_stays);
 	if (error)
