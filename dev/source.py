@@ -21,6 +21,7 @@ from common import (REPO, Failure, cache, lock, new_directory, run, say,
                     write_file)
 
 DAY = 24 * 3600
+INSTALLED = Path("/usr/src")
 
 
 class Base:
@@ -168,65 +169,81 @@ def tree_files(path, *under):
 
 
 def packaged(base):
-    """The unpacked source of the base's package, of which a newer one is looked for once
-    a day: a link to it, with the time of the look, tells."""
+    """The unpacked source of the base's package. Once a day apt is asked whether there is
+    a newer version; the time of a link to the tree tells when."""
     src = cache() / "src"
-    link = src / f".newest-{base.conf['package']}"
-    if looked_for(link):
+    link = src / f".used-{base.conf['package']}-{base.conf['version']}"
+    if asked_today(link):
         return link.resolve()
     with lock(cache() / "locks/src.lock",
               "waiting for another run that fetches kernel source"):
-        if looked_for(link):
+        if asked_today(link):
             return link.resolve()
         for leftover in src.glob(".new-*"):
             shutil.rmtree(leftover, ignore_errors=True)
-        if link.exists():
-            say(f"looking for a newer {base.conf['package']}, once a day")
-        tree = (from_newer_suite if "suites" in base.conf else from_machine)(base, src)
+        tree = chosen(base, src)
         link.unlink(missing_ok=True)
         link.symlink_to(tree.name)
         return tree
 
 
-def looked_for(link):
+def asked_today(link):
     return link.exists() and time.time() - link.lstat().st_mtime < DAY
 
 
-def from_machine(base, src):
-    """An installed package, else apt's, else what an earlier run unpacked."""
-    package = base.conf["package"]
-    tarball = Path(f"/usr/src/{package}.tar.xz")
-    if tarball.exists():
-        version = run(["dpkg-query", "-W", "-f", "${Version}", package],
-                      f"version of {package}")
-        return unpack(tarball, package, version, src,
-                      f"apt-get install --reinstall {package}")
-    offer = offered(package, [])
-    if not offer and os.geteuid() == 0:
-        subprocess.run(["apt-get", "update"], stdin=subprocess.DEVNULL,
+def chosen(base, src):
+    """The version that base.conf names, or another if that one cannot be had any more."""
+    package, version = base.conf["package"], base.conf["version"]
+    conf = f"bases/{base.name}/base.conf"
+    tree = unpacked(package, version, src)
+    if tree:
+        say(f"looking for a newer {package}, once a day")
+    try:
+        options, newest = ask_apt(base)
+    except Failure:
+        if tree:
+            return tree
+        raise
+    tree = tree or obtained(package, version, options, src)
+    offer = offered(newest, options)
+    if not tree:
+        tree = obtained(newest, offer, options, src) or earlier(package, src, conf)
+        say(f"apt has no {package} {version}: using {tree.name}; to stay with it, change {conf}")
+    elif offer and subprocess.run(["dpkg", "--compare-versions", offer, "gt", version],
+                                  check=False).returncode == 0:
+        say(f"{newest} {offer} is there; to take it, change {conf}")
+    return tree
+
+
+def ask_apt(base):
+    """The options by which apt reads the base's suites, and the newest package there: the
+    base's own, or that of a newer kernel if the base is to be the newest."""
+    package, suites = base.conf["package"], base.conf.get("suites", "").split()
+    options = private_apt(cache() / f"apt-{base.name}", suites) if suites else []
+    if suites or os.geteuid() == 0 and not offered(f"{package}={base.conf['version']}", []):
+        # Suites that do not exist make apt fail although the others were read.
+        subprocess.run(["apt-get", *options, "update"], stdin=subprocess.DEVNULL,
                        capture_output=True, check=False)
-        offer = offered(package, [])
-    if not offer:
-        return earlier(package, src, f"apt-get update && apt-get install {package}")
-    return download(package, offer, [], src)
+    if not base.conf.getboolean("newest", False):
+        return options, package
+    names = run(["apt-cache", *options, "pkgnames", "linux-source-"], "apt-cache")
+    return options, max(re.findall(r"^linux-source-\d+\.\d+$", names, re.MULTILINE),
+                        key=lambda name: version_number(name.split("-")[-1]), default=package)
 
 
-def from_newer_suite(base, src):
-    """The newest package matching the pattern that a newer suite has."""
-    pattern = base.conf["package"]
-    state = cache() / f"apt-{base.name}"
-    options = private_apt(state, base.conf["suites"].split())
-    # Suites that do not exist make apt fail although the others were read.
-    subprocess.run(["apt-get", *options, "update"], capture_output=True,
-                   stdin=subprocess.DEVNULL, check=False)
-    names = run(["apt-cache", *options, "pkgnames", pattern.split("*")[0]],
-                "apt-cache").split()
-    names = [name for name in names
-             if re.fullmatch(re.escape(pattern).replace(r"\*", r"\d+"), name)]
-    if not names:
-        return earlier(pattern, src, "try again when the mirror is reachable")
-    newest = max(names, key=lambda name: version_number(name.split("-")[-1]))
-    return download(newest, offered(newest, options), options, src)
+def obtained(package, version, options, src):
+    """That version of the package, installed or from apt; without a version, because apt
+    offers none, any that is installed."""
+    tarball = INSTALLED / f"{package}.tar.xz"
+    if tarball.exists():
+        installed = run(["dpkg-query", "-W", "-f", "${Version}", package],
+                        f"version of {package}")
+        if version in (None, installed):
+            return unpack(tarball, package, installed, src,
+                          f"apt-get install --reinstall {package}")
+    if not version or not offered(f"{package}={version}", options):
+        return None
+    return unpacked(package, version, src) or download(package, version, options, src)
 
 
 def private_apt(state, suites):
@@ -262,26 +279,21 @@ def mirror():
 
 
 def offered(package, options):
-    """(address, file name, digest) of the package apt would download."""
+    """The version of the package that apt would download."""
     done = subprocess.run(
         ["apt-get", *options, "download", "--print-uris", package],
         stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-    match = re.match(r"'(\S+)' (\S+) \d+ (\S+)", done.stdout)
-    return match.groups() if match and done.returncode == 0 else None
+    match = re.match(r"'\S+' [^_\s]+_([^_\s]+)_", done.stdout)
+    return match[1].replace("%3a", ":").replace("%7e", "~") \
+        if match and done.returncode == 0 else None
 
 
-def download(package, offer, options, src):
-    """Fetches the package, unless a link shows that it was fetched before."""
-    _, deb, digest = offer
-    version = deb.split("_")[1].replace("%3a", ":").replace("%7e", "~")
-    link = src / f".deb-{digest.split(':')[-1][:32]}"
-    if link.exists():
-        return link.resolve()
+def download(package, version, options, src):
     say(f"downloading {package} {version}")
     with tempfile.TemporaryDirectory(prefix=".new-", dir=src_dir(src)) as scratch:
         # apt's own user may not write here: as root that is only a warning.
         run(["apt-get", *options, "-o", "APT::Sandbox::User=root", "download",
-             package], f"downloading {package} failed (run again to retry)",
+             f"{package}={version}"], f"downloading {package} failed (run again to retry)",
             cwd=scratch)
         debs = glob.glob(f"{scratch}/*.deb")
         if not debs:
@@ -292,8 +304,6 @@ def download(package, offer, options, src):
         if not tarballs:
             raise Failure(f"{package} {version} contains no source tarball")
         tree = unpack(Path(tarballs[0]), package, version, src, "run again")
-    link.unlink(missing_ok=True)
-    link.symlink_to(tree.name)
     return tree
 
 
@@ -360,11 +370,14 @@ def unpack(tarball, package, version, src, mend):
     return tree
 
 
-def earlier(package, src, way_out):
+def unpacked(package, version, src):
+    return next(src.glob(f"{package}-{version}-*"), None)
+
+
+def earlier(package, src, conf):
     """What an earlier run unpacked, when no package can be reached now."""
     trees = [tree for tree in src.glob(f"{package}-*") if tree.is_dir()]
     if not trees:
-        raise Failure(f"apt offers no {package}; {way_out}")
-    newest = max(trees, key=lambda tree: tree.stat().st_mtime)
-    say(f"apt offers no {package} now: using {newest.name}")
-    return newest
+        raise Failure(f"apt offers no {package}: try apt-get update as root, wait until the "
+                      f"mirror is reachable, or change {conf}")
+    return max(trees, key=lambda tree: tree.stat().st_mtime)

@@ -2,8 +2,8 @@
 """Kernel source from Debian's packages, and programs that are missing."""
 
 import os
-import re
 import shutil
+import subprocess
 from unittest import mock
 
 import common
@@ -30,12 +30,25 @@ class Packages(ToolsTest):
     def base(self):
         base = source.Base("v6.12")
         base.conf["package"] = "linux-source-toy"
+        base.conf["version"] = "1"
         return base
 
-    def offer(self, then):
-        self.program("apt-get", 'case "$*" in *--print-uris*) '
-                     "echo \"'http://mirror/x' linux-source-toy_1_all.deb 9 SHA256:00\";;"
-                     f" *download*) {then};; esac")
+    def offer(self, then="exit 100", version="1"):
+        """apt with this version only, which can be asked for by name"""
+        self.program("apt-get", f'echo "$*" >> {self.top}/asked; case "$*" in '
+                     f"*--print-uris*toy | *--print-uris*toy={version}) "
+                     f"echo \"'http://mirror/x' linux-source-toy_{version}_all.deb 9 SHA256:0\";;"
+                     f" *--print-uris*) exit 100;; *download*) {then};; esac")
+
+    def packaged(self):
+        """The tree, and what was said"""
+        with self.with_programs(), mock.patch.object(source, "say") as said:
+            tree = source.packaged(self.base())
+        return tree.name, "\n".join(call[0][0] for call in said.call_args_list)
+
+    def next_day(self):
+        for link in self.src.glob(".used-*"):
+            os.utime(link, (1, 1), follow_symlinks=False)
 
     def test_broken_download(self):
         for then, pattern in (("echo Connection failed >&2; exit 100",
@@ -50,47 +63,99 @@ class Packages(ToolsTest):
 
     def test_nothing_offered(self):
         self.program("apt-get", "exit 100")
-        with self.with_programs():
-            with self.assertRaisesRegex(common.Failure, "apt offers no linux-source-toy"):
-                source.packaged(self.base())
-            toy_tree(self.src / "linux-source-toy-1-0123")
-            self.assertEqual(source.packaged(self.base()).name,
-                             "linux-source-toy-1-0123")
+        with self.assertRaisesRegex(common.Failure, "apt offers no linux-source-toy.*or change "
+                                    "bases/v6.12/base.conf"):
+            self.packaged()
+        toy_tree(self.src / "linux-source-toy-2-0123")
+        self.assertEqual(self.packaged(), ("linux-source-toy-2-0123", "apt has no "
+                         "linux-source-toy 1: using linux-source-toy-2-0123; to stay with it, "
+                         "change bases/v6.12/base.conf"))
 
     def test_source_that_is_there_is_used_at_once(self):
         """No lock, no apt and no word; once a day a look for a newer one, with a line."""
-        first = toy_tree(self.src / "linux-source-toy-1-0123")
-        self.program("apt-get", f"echo x >> {self.top}/asked; exit 100")
+        tree = toy_tree(self.src / "linux-source-toy-1-0123").name
         asked = self.top / "asked"
-        with self.with_programs(), mock.patch.object(source, "say") as said:
-            self.assertEqual(source.packaged(self.base()), first)
-            self.assertTrue(asked.exists())
+        look = "looking for a newer linux-source-toy, once a day"
+        for version, said in (
+                ("1", look), ("0", look),
+                ("2", f"{look}\nlinux-source-toy 2 is there; to take it, change "
+                 "bases/v6.12/base.conf")):
+            self.offer(version=version)
+            self.next_day()
+            self.assertEqual(self.packaged(), (tree, said))
             asked.unlink()
-            said.reset_mock()
             with mock.patch.object(source, "lock", side_effect=AssertionError("locked")):
-                self.assertEqual(source.packaged(self.base()), first)
+                self.assertEqual(self.packaged(), (tree, ""))
             self.assertFalse(asked.exists())
-            self.assertEqual(said.call_args_list, [])
-            link = self.src / ".newest-linux-source-toy"
-            second = toy_tree(self.src / "linux-source-toy-2-0123")
-            os.utime(link, (1, 1), follow_symlinks=False)
-            self.assertEqual(source.packaged(self.base()), second)
-            self.assertTrue(asked.exists())
-            self.assertIn("looking for a newer linux-source-toy, once a day",
-                          str(said.call_args_list))
-            shutil.rmtree(second)
-            self.assertEqual(source.packaged(self.base()), first)
 
-    def test_newer_suite_out_of_reach(self):
-        self.program("apt-get", "case \"$*\" in *indextargets*) "
-                     "echo http://mirror toy main;; *) exit 100;; esac")
-        self.program("apt-cache", "exit 0")
-        reach = "apt offers no linux-source-7.*; try again when the mirror"
-        with self.with_programs(), self.assertRaisesRegex(common.Failure, re.escape(reach)):
-            source.find("mainline")
-        toy_tree(self.src / "linux-source-7.9-7.9.1-1-0123", "7.9")
+    def test_version_is_asked_for(self):
+        """Another is used only if apt does not have this one, and until it has it."""
+        toy_tree(self.src / "linux-source-toy-2-0123")
+        self.offer(version="2")
+        self.assertRegex(self.packaged()[1], "apt has no linux-source-toy 1: using "
+                         "linux-source-toy-2-0123; .* bases/v6.12/base.conf")
+        self.offer()
+        self.next_day()
+        with self.assertRaisesRegex(common.Failure, "downloading linux-source-toy failed"):
+            self.packaged()
+        self.assertTrue((self.top / "asked").read_text().endswith(
+            "download linux-source-toy=1\n"))
+
+    def test_installed(self):
+        """An installed package of another version is used only if apt has none."""
+        toy_tree(self.top / "toy-2")
+        subprocess.run(["tar", "-cJf", self.top / "linux-source-toy.tar.xz", "-C", self.top,
+                        "toy-2"], check=True)
+        self.program("dpkg-query", "printf 2")
+        self.offer()
+        with mock.patch.object(source, "INSTALLED", self.top):
+            with self.assertRaisesRegex(common.Failure, "downloading linux-source-toy failed"):
+                self.packaged()
+            self.program("apt-get", "exit 100")
+            tree, said = self.packaged()
+            self.assertRegex(tree, "linux-source-toy-2-")
+            self.assertRegex(said, "apt has no linux-source-toy 1: using linux-source-toy-2-")
+            shutil.rmtree(self.src)
+            self.program("dpkg-query", "printf 1")
+            tree, said = self.packaged()
+            self.assertRegex(tree, "linux-source-toy-1-")
+            self.assertEqual(said, "unpacking linux-source-toy 1")
+
+    def test_newer_version_of_this_base(self):
+        """A change of base.conf has effect at once."""
+        first = toy_tree(self.src / "linux-source-toy-1-0123").name
+        second = toy_tree(self.src / "linux-source-toy-2-0123").name
+        self.offer(version="2")
+        self.assertEqual(self.packaged()[0], first)
+        base = self.base()
+        base.conf["version"] = "2"
         with self.with_programs():
-            self.assertEqual(source.find("mainline").version, "7.9.1")
+            self.assertEqual(source.packaged(base).name, second)
+
+    def test_newer_suite(self):
+        """Mainline is the newest series there; without the network, what is there is used."""
+        apt = "case \"$*\" in *indextargets*) echo http://mirror toy main;; %s*) exit 100;; esac"
+        self.program("apt-get", apt % "")
+        self.program("apt-cache", "exit 0")
+        version = source.Base("mainline").conf["version"]
+        reach = "apt offers no linux-source-7.3: .* change bases/mainline/base.conf"
+        with self.with_programs(), mock.patch.object(source, "say") as said:
+            with self.assertRaisesRegex(common.Failure, reach):
+                source.find("mainline")
+            tree = toy_tree(self.src / f"linux-source-7.3-{version}-0123", "7.3")
+            self.assertEqual(source.find("mainline").path, tree)
+            self.next_day()
+            said.reset_mock()
+            self.program("apt-cache", "echo linux-source-7.3; echo linux-source-7.10; "
+                         "echo linux-source; echo linux-source-7.9")
+            self.program("apt-get", apt % "*--print-uris*7.10) echo \"'x' "
+                         "linux-source-7.10_7.10.2-1_all.deb\";; ")
+            self.assertEqual(source.find("mainline").path, tree)
+            self.assertEqual(said.call_args[0][0], "linux-source-7.10 7.10.2-1 is there; "
+                             "to take it, change bases/mainline/base.conf")
+            self.next_day()
+            self.program("apt-get", "exit 100")
+            self.assertEqual(source.find("mainline").path, tree)
 
     def test_base_by_version(self):
         for version, base in (("6.12", "v6.12"), ("7.2", "v6.12"),
