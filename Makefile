@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Variables: KERNEL=eventfs|stock  DEBUG=1  BASE=v6.12|mainline  KSRC=path
+# Variables: KERNEL=eventfs|stock  DEBUG=1  BASE=v6.12|v7.2|mainline  KSRC=path
 #            CONFIG=kcsan|kmsan|rt|small|strict|faults|clients|gdb  (DEBUG=1 is CONFIG=debug)
 #            CONFIG=cloud (make deb)
 #            CMD='...'  SMP=n  MEM=size  ICOUNT=1  ACCEL=auto|kvm|tcg  TIMEOUT=seconds

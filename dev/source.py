@@ -53,8 +53,10 @@ class Source:
 
     def edits(self):
         """The patches in edits/. If one does not fit this kernel, its base has another of
-        the same name. One of files that this kernel lacks is left out."""
-        patches = []
+        the same name, or what upstream changed there since, to come before all of them.
+        One of files that this kernel lacks is left out."""
+        upstream = self.base.path / "upstream.patch"
+        patches = [upstream] if upstream.exists() and self.fits(upstream) else []
         for patch in sorted((REPO / "edits").glob("*.patch")):
             if not any((self.path / name).exists() for name in patched_files(patch)):
                 continue

@@ -8,6 +8,7 @@ from unittest import mock
 
 import common
 import guest
+import kernel
 import source
 from tools import ToolsTest, toy_tree
 
@@ -158,10 +159,28 @@ class Packages(ToolsTest):
             self.assertEqual(source.find("mainline").path, tree)
 
     def test_base_by_version(self):
-        for version, base in (("6.12", "v6.12"), ("7.2", "v6.12"),
+        for version, base in (("6.12", "v6.12"), ("7.1", "v6.12"), ("7.2", "v7.2"),
                               ("7.3", "mainline"), ("8.0", "mainline")):
             tree = toy_tree(self.top / version, version)
             self.assertEqual(source.find(None, tree).base.name, base)
+
+    def test_what_upstream_changed(self):
+        """It is applied before the edits, unless the tree has it."""
+        name = "fs/tracefs/event_inode.c"
+        for path, old, new in (("base/upstream.patch", "stock", "newer"),
+                               ("edits/one.patch", "newer", "ours")):
+            common.write_file(self.top / path, f"--- a/{name}\n+++ b/{name}\n"
+                              f"@@ -1 +1 @@\n-{old}\n+{new}\n".encode())
+        base = source.Base("v7.2")
+        base.path = self.top / "base"
+        found = source.Source(self.tree, base, fixed=False)
+        with mock.patch.object(source, "REPO", self.top):
+            for patches in (["upstream.patch", "one.patch"], ["one.patch"]):
+                self.assertEqual([patch.name for patch in found.edits()], patches)
+                files = {}
+                kernel.apply_patches(found.edits(), files, self.tree)
+                self.assertEqual(files[name][0], b"ours\n")
+                (self.tree / name).write_text("newer\n")
 
     def test_broken_tarball_leaves_no_tree(self):
         tarball = self.top / "linux-source-toy.tar.xz"
