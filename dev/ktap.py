@@ -10,7 +10,7 @@ import re
 from xml.etree import ElementTree
 
 STAMP = re.compile(r"^\[ *\d+\.\d+\]( T\d+)? ?", re.MULTILINE)
-RESULT = re.compile(r"(ok|not ok) \d+ (\S+)(?: +# SKIP ?(.*))?")
+RESULT = re.compile(r"(ok|not ok) \d+ (?:- )?(\S.*?)(?: +#(?: SKIP ?(.*)| .*))?$")
 # What a case of kselftest_harness.h says, and how KUnit begins to
 SAID = re.compile(r"# (\S+\.c:\d+:\S+?:.*|\S+: (?:EXPECTATION|ASSERTION) FAILED .*)")
 
