@@ -188,16 +188,23 @@ def client_table(results, lacking, root="/"):
         for which in ("stock", "eventfs"):
             here = [result for name, result in results.get(which, {}).items()
                     if name.split(".")[0] == client]
-            outcomes = collections.Counter(result.outcome for result in here)
-            text = ", ".join(f"{outcomes[word]} {said}" for word, said in (
-                ("pass", "passed"), ("fail", "failed"), ("skip", "skipped"))
-                if outcomes[word])
-            row.append("not there" if client in lacking else text or "not run")
+            row.append("not there" if client in lacking else outcomes(here))
         rows.append(row)
-    widths = [max(map(len, column)) for column in zip(("client", "package", "", ""), *rows)]
+    return left_table(["client", "package", "stock", "eventfs"], rows, results)
+
+
+def outcomes(results):
+    """How many of each, in words"""
+    counts = collections.Counter(result.outcome for result in results)
+    return ", ".join(f"{counts[word]} {said}" for word, said in (
+        ("pass", "passed"), ("fail", "failed"), ("skip", "skipped")) if counts[word]) or "not run"
+
+
+def left_table(heads, rows, results):
+    """Lines of text, all columns to the left"""
+    widths = [max(map(len, column)) for column in zip(heads, *rows)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip()
-             for row in (["client", "package", "stock", "eventfs"],
-                         ["-" * width for width in widths], *rows)]
+             for row in (heads, ["-" * width for width in widths], *rows)]
     # Why, where it is not simply that all passed
     for which in ("stock", "eventfs"):
         lines += ["", *(f"{which}: {name}: {result.outcome}, {result.note}"

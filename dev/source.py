@@ -248,12 +248,13 @@ def obtained(package, version, options, src):
     return unpacked(package, version, src) or download(package, version, options, src)
 
 
-def private_apt(state, suites):
-    """apt pointed at other suites, the machine's own sources untouched."""
+def private_apt(state, suites, kind="deb"):
+    """apt pointed at other suites, the machine's own sources untouched. kind is deb for
+    packages, deb-src for their source."""
     keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
     signed = f"[signed-by={keyring}] " if os.path.exists(keyring) else ""
     write_file(state / "sources.list", "".join(
-        f"deb {signed}{mirror()} {suite} main\n" for suite in suites).encode())
+        f"{kind} {signed}{mirror()} {suite} main\n" for suite in suites).encode())
     for name in ("lists/partial", "cache/archives/partial"):
         (state / name).mkdir(parents=True, exist_ok=True)
     return ["-o", f"Dir::State::Lists={state}/lists",

@@ -544,10 +544,14 @@ def check_log(report, guest, kernel):
                  f"{len(found)} warnings, see {guest.log}")
 
 
-def upstream_tests(kernel):
-    """The tests of the folders we run, as paths below test.d."""
+def upstream_folders(kernel):
+    return kernel.base.conf.get("ftracetest", FOLDERS).split()
+
+
+def upstream_tests(kernel, folders=None):
+    """The tests of the folders we run, or of others, as paths below test.d."""
     tests = []
-    for folder in kernel.base.conf.get("ftracetest", FOLDERS).split():
+    for folder in folders or upstream_folders(kernel):
         for place in (kernel.source.path, *(() if kernel.source.ours else (REPO,))):
             top = place / FTRACE / "test.d"
             tests += [str(path.relative_to(top))
@@ -654,9 +658,18 @@ def ftracetest_script(kernel, rundir, tests):
     write_file(rundir / "script", f"""
         mkdir /tmp/logs
         {rundir}/ftrace/ftracetest -K -l /tmp/logs {paths}
-        find /tmp/logs -name '*-log.*' -exec cat {{}} + >&2
+        find /tmp/logs -name '*-log.*' -exec tail -v -n +1 {{}} + >&2
         """.encode())
     return rundir / "script"
+
+
+def last_words(text):
+    """Test -> the last line of its log that is not a command, of what such a script
+    printed: why it did not pass"""
+    parts = re.split(r"^==> .*/(\S+\.tc)-log\.\S+ <==$", text, flags=re.MULTILINE)
+    return {name: next((line for line in reversed(log.splitlines())
+                        if line.strip() and not line.startswith("+")), "")
+            for name, log in zip(parts[1::2], parts[2::2])}
 
 
 def run_ftracetest(report, guest, kernel, tests, result):
