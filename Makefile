@@ -34,8 +34,8 @@ $(if $(UNKNOWN),$(error there is no variable $(UNKNOWN): see make help))
 MAKEFLAGS += --no-print-directory
 
 .PHONY: help run debug test test-rest test-all test-long test-mainline harden record-stock \
-	bench bench-check bench-record bench-profile bench-locks picture clients debian mutants \
-	coverage stress fuzz model check series series-branch series-save \
+	bench bench-check bench-record bench-profile bench-locks picture clients peers debian \
+	mutants coverage stress fuzz model check series series-branch series-save \
 	series-check overlay deb test-tools clean python
 
 help: ## List the targets and variables
@@ -99,6 +99,9 @@ clients: python ## Compare the output of trace-cmd, perf, bpftrace and others on
 
 debian: python ## Compare Debian with its own kernel and with ours (an hour and a half)
 	@clients/debian.py
+
+peers: python ## Run test suites of others on both kernels: selftests, libtracefs, perf
+	@clients/peers.py
 
 mutants: python ## Put small faults into fs/tracefs, and see if the tests notice them
 	@harden/mutants.py

@@ -656,9 +656,9 @@ def ftracetest_script(kernel, rundir, tests):
     paths = " ".join(str(rundir / "ftrace/test.d" / test) for test in tests)
     # The logs of the tests that did not pass come on standard error.
     write_file(rundir / "script", f"""
-        mkdir /tmp/logs
-        {rundir}/ftrace/ftracetest -K -l /tmp/logs {paths}
-        find /tmp/logs -name '*-log.*' -exec tail -v -n +1 {{}} + >&2
+        logs=$(mktemp -d)
+        {rundir}/ftrace/ftracetest -K -l "$logs" {paths}
+        find "$logs" -name '*-log.*' -exec tail -v -n +1 {{}} + >&2
         """.encode())
     return rundir / "script"
 

@@ -69,6 +69,8 @@ class Switches(ToolsTest):
                 ("clients", {"CASE": "foo.*"}, "CASE=foo.*: foo.* is not a name such as"),
                 ("clients", {"CASE": "a'; reboot"}, "is not a name such as"),
                 ("clients", {"CONFIG": "rt"}, "CONFIG=rt: it must be one of clients"),
+                ("peers", {"ONLY": "foo"}, "no suite foo; it must be one of selftests, ftrace"),
+                ("peers", {"CONFIG": "rt"}, "CONFIG=rt: it must be one of release"),
                 ("fuzz", {"INPUT": "zz"}, "INPUT=zz is neither"),
                 ("fuzz", {"INPUT": "012"}, "INPUT=012 is neither"),
                 ("fuzz", {"SECONDS": "long"}, "SECONDS=long is not a number"),

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""make peers."""
+
+import fnmatch
+
+import peers
+import test
+from clients import Result
+from tools import ToolsTest
+
+OUTPUT = """\
+@@@ user_events:abi_test
+TAP version 13
+1..2
+ok 1 user.enablement
+# abi_test.c:265:flags:Expected 0 (0) == event_delete() (-1)
+not ok 2 user.flags
+@@@ status 1
+@@@ openat2:resolve_test
+1..3
+ok 1 [no_magiclinks] normal path gives path '/proc/225/exe'
+ok 2 twice # SKIP no memory
+ok 3 twice
+@@@ status 0
+@@@ mount:run_nosymfollow.sh
+it said
+@@@ status 1
+@@@ filesystems:devpts_pts
+@@@ status 4
+@@@ libtracefs:
+Suite: tracefs
+  Test: system event ...passed
+  Test: instances ...noise
+passed
+  Test: probes ...FAILED
+    1. tracefs-utest.c:203  - ret == 0
+    2. tracefs-utest.c:207  - ret == 0
+@@@ status 0
+@@@ trace-cmd:
+  Test: Simple record ...passed
+@@@ status 139
+@@@ perf:BPF
+ 42.1: Basic :
+--- start ---
+test child forked, pid 253
+---- end ----
+BPF subtest 1: Ok
+--- start ---
+no clang here
+test child finished with -2
+---- end ----
+BPF subtest 2: Skip
+--- start ---
+---- end ----
+BPF subtest 3: Skip (permissions)
+@@@ status 0
+@@@ mount:slow
+@@@ status 124
+"""
+
+
+class Peers(ToolsTest):
+    """make peers"""
+
+    def test_peers_output(self):
+        found = {name: (outcome, note) for name, (outcome, note, _) in peers.read(OUTPUT).items()}
+        self.assertEqual(found, {
+            "user_events:abi_test user.enablement": ("pass", ""),
+            "user_events:abi_test user.flags":
+                ("fail", "abi_test.c:265:flags:Expected 0 (0) == event_delete() (-1)"),
+            "openat2:resolve_test [no_magiclinks] normal path gives path '/proc/PID/exe'":
+                ("pass", ""),
+            "openat2:resolve_test twice": ("skip", "no memory"),
+            "openat2:resolve_test twice'": ("pass", ""),
+            "mount:run_nosymfollow.sh": ("fail", "status 1: it said"),
+            "filesystems:devpts_pts": ("skip", "no message"),
+            "libtracefs: system event": ("pass", ""), "libtracefs: instances": ("pass", ""),
+            "libtracefs: probes": ("fail", "tracefs-utest.c:203  - ret == 0"),
+            "trace-cmd: Simple record": ("pass", ""),
+            "trace-cmd: end": ("fail", "status 139: Test: Simple record ...passed"),
+            "perf:BPF BPF subtest 1": ("pass", ""),
+            "perf:BPF BPF subtest 2": ("skip", "no clang here"),
+            "perf:BPF BPF subtest 3": ("skip", "permissions"),
+            "mount:slow": ("fail", f"stopped after {peers.LIMIT} s")})
+
+    def test_peers_that_did_not_end(self):
+        self.assertEqual(peers.read("@@@ mount:a\n1..1\nok 1 x\n"), {})
+
+    def test_peers_compared(self):
+        good, bad, skip = (Result(outcome, note, []) for outcome, note in (
+            ("pass", ""), ("fail", "broken"), ("skip", "no BTF")))
+        random = next(iter(peers.RANDOM))
+        for name, stock, ours, outcome, note in (
+                ("a", good, good, "pass", "^$"), ("a", None, good, "pass", "^$"),
+                ("a", good, bad, "fail", "broken; on the stock kernel: pass"),
+                ("a", bad, bad, "skip", "fails on the stock kernel too: broken"),
+                ("a", bad, good, "pass", "on the stock kernel: fail"),
+                ("a", good, None, "fail", "did not end; on the stock kernel: pass"),
+                ("a", good, skip, "fail", "no BTF; on the stock kernel: pass"),
+                ("a", skip, skip, "skip", "no BTF"), ("a", skip, bad, "fail", "broken"),
+                ("a", bad, skip, "skip", "no BTF; fails on the stock kernel"),
+                (random, good, bad, "skip", "broken")):
+            with self.subTest(f"{name} {stock} {ours}"):
+                found = peers.verdict(name, stock, ours)
+                self.assertEqual(found[0], outcome)
+                self.assertRegex(found[1], note)
+
+    def test_peers_left_out(self):
+        self.assertIsNone(peers.left_out("mount:run_nosymfollow.sh"))
+        for glob, why in peers.LEFT_OUT.items():
+            self.assertTrue(why)
+            self.assertEqual(peers.left_out(glob.replace("*", "x")), why)
+            self.assertTrue(fnmatch.fnmatch(glob.replace("*", "x"), glob))
+
+    def test_last_words_of_ftracetest(self):
+        self.assertEqual(test.last_words(
+            "noise\n==> /tmp/logs/1/a.tc-log.x1 <==\n+ initialize\nno function tracer\n+ exit 4\n"
+            "\n==> /tmp/logs/1/b.tc-log.x2 <==\n+ exit 1\n"),
+            {"a.tc": "no function tracer", "b.tc": ""})
