@@ -1,20 +1,24 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """make peers."""
 
-import fnmatch
+import os
+import subprocess
 
 import peers
 import test
 from clients import Result
+from common import write_file
 from tools import ToolsTest
 
 OUTPUT = """\
 @@@ user_events:abi_test
 TAP version 13
-1..2
+1..3
 ok 1 user.enablement
 # abi_test.c:265:flags:Expected 0 (0) == event_delete() (-1)
 not ok 2 user.flags
+# abi_test.c:3:new:Expected 1
+not ok 3 user.new
 @@@ status 1
 @@@ openat2:resolve_test
 1..3
@@ -67,7 +71,8 @@ class Peers(ToolsTest):
         self.assertEqual(found, {
             "user_events:abi_test user.enablement": ("pass", ""),
             "user_events:abi_test user.flags":
-                ("fail", "abi_test.c:265:flags:Expected 0 (0) == event_delete() (-1)"),
+                ("fail", peers.AT_RANDOM),
+            "user_events:abi_test user.new": ("fail", "abi_test.c:3:new:Expected 1"),
             "openat2:resolve_test [no_magiclinks] normal path gives path '/proc/PID/exe'":
                 ("pass", ""),
             "openat2:resolve_test twice": ("skip", "no memory"),
@@ -78,10 +83,21 @@ class Peers(ToolsTest):
             "libtracefs: probes": ("fail", "tracefs-utest.c:203  - ret == 0"),
             "trace-cmd: Simple record": ("pass", ""),
             "trace-cmd: end": ("fail", "status 139: Test: Simple record ...passed"),
-            "perf:BPF BPF subtest 1": ("pass", ""),
-            "perf:BPF BPF subtest 2": ("skip", "no clang here"),
-            "perf:BPF BPF subtest 3": ("skip", "permissions"),
+            "perf:BPF subtest 1": ("pass", ""),
+            "perf:BPF subtest 2": ("skip", "no clang here"),
+            "perf:BPF subtest 3": ("skip", "permissions"),
             "mount:slow": ("fail", f"stopped after {peers.LIMIT} s")})
+
+    def test_peers_script(self):
+        # Instead of a directory in memory
+        write_file(self.top / "mktemp", f"#!/bin/sh\necho {self.top}\n".encode(), 0o755)
+        text = subprocess.run("bash", input=peers.script({
+            "perf:libc's": "pwd; echo 1..1; echo \"ok 1 it's\"", "mount:b": "exit 4"}),
+            capture_output=True, text=True, check=True,
+            env={**os.environ, "PATH": f"{self.top}:{os.environ['PATH']}"}).stdout
+        self.assertIn(f"\n{self.top}\n", text)
+        self.assertEqual({name: result.outcome for name, result in peers.read(text).items()},
+                         {"perf:libc's it's": "pass", "mount:b": "skip"})
 
     def test_peers_that_did_not_end(self):
         self.assertEqual(peers.read("@@@ mount:a\n1..1\nok 1 x\n"), {})
@@ -89,7 +105,7 @@ class Peers(ToolsTest):
     def test_peers_compared(self):
         good, bad, skip = (Result(outcome, note, []) for outcome, note in (
             ("pass", ""), ("fail", "broken"), ("skip", "no BTF")))
-        random = next(iter(peers.RANDOM))
+        random = next(iter(peers.REASONS))
         for name, stock, ours, outcome, note in (
                 ("a", good, good, "pass", "^$"), ("a", None, good, "pass", "^$"),
                 ("a", good, bad, "fail", "broken; on the stock kernel: pass"),
@@ -99,18 +115,18 @@ class Peers(ToolsTest):
                 ("a", good, skip, "fail", "no BTF; on the stock kernel: pass"),
                 ("a", skip, skip, "skip", "no BTF"), ("a", skip, bad, "fail", "broken"),
                 ("a", bad, skip, "skip", "no BTF; fails on the stock kernel"),
-                (random, good, bad, "skip", "broken")):
+                (random, good, bad, "skip", "at random")):
             with self.subTest(f"{name} {stock} {ours}"):
                 found = peers.verdict(name, stock, ours)
                 self.assertEqual(found[0], outcome)
                 self.assertRegex(found[1], note)
 
-    def test_peers_left_out(self):
-        self.assertIsNone(peers.left_out("mount:run_nosymfollow.sh"))
-        for glob, why in peers.LEFT_OUT.items():
-            self.assertTrue(why)
-            self.assertEqual(peers.left_out(glob.replace("*", "x")), why)
-            self.assertTrue(fnmatch.fnmatch(glob.replace("*", "x"), glob))
+    def test_peers_reasons(self):
+        self.assertIsNone(peers.listed(peers.LEFT_OUT, "mount:run_nosymfollow.sh"))
+        for reasons in peers.LEFT_OUT, peers.REASONS:
+            for glob, why in reasons.items():
+                self.assertTrue(why)
+                self.assertEqual(peers.listed(reasons, glob.replace("*", "x")), why)
 
     def test_last_words_of_ftracetest(self):
         self.assertEqual(test.last_words(
