@@ -64,7 +64,7 @@ REASONS = {
     "perf:probe libc's inet_pton*": "the kernel has no IPv6",
 }
 # So many seconds may one program take.
-LIMIT = 240
+LIMIT = 600
 MARK = "@@@"
 CUNIT = re.compile(r"^  Test: ([^\n]*?) ?\.\.\.(?:.(?!^  Test:))*?(passed|FAILED)$"
                    r"(?:\n +1\. ([^\n]*))?", re.MULTILINE | re.DOTALL)
