@@ -206,10 +206,9 @@ def left_table(heads, rows, results):
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip()
              for row in (heads, ["-" * width for width in widths], *rows)]
     # Why, where it is not simply that all passed
-    for which in ("stock", "eventfs"):
+    for which, here in results.items():
         lines += ["", *(f"{which}: {name}: {result.outcome}, {result.note}"
-                        for name, result in results.get(which, {}).items()
-                        if result.outcome != "pass")]
+                        for name, result in here.items() if result.outcome != "pass")]
     return "\n".join(lines).rstrip() + "\n"
 
 

@@ -318,12 +318,18 @@ class Peers(test.Suites):
                                        for number, name in tests if PERF_TESTS.search(name)})
 
     def table(self):
-        """Lines: suite, its version, and how its tests ended on each kernel"""
+        """Lines: suite, its version, and how its tests ended on each kernel; then why those
+        that did not pass did not, once if they ended alike on both."""
+        groups = dict.fromkeys(set(self.plan()) - {"selftests"}, "") | self.versions
         rows = [[group, said, *(outcomes(
-            result for name, result in self.results[which].items()
-            if name.partition(":")[0] == group) for which in ("stock", "eventfs"))]
-                for group, said in self.versions.items()]
-        return left_table(["suite", "version", "stock", "eventfs"], rows, self.results)
+            result for name, result in results.items() if name.partition(":")[0] == group)
+            for results in self.results.values())] for group, said in sorted(groups.items())]
+        stock, ours = (dict(sorted(results.items())) for results in self.results.values())
+        both = {name: result for name, result in stock.items() if ours.get(name) == result}
+        return left_table(["suite", "version", "stock", "eventfs"], rows, {
+            "both": both, **{which: {name: result for name, result in results.items()
+                                     if name not in both}
+                             for which, results in (("stock", stock), ("eventfs", ours))}})
 
 
 def command_line():

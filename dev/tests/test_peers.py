@@ -3,6 +3,7 @@
 
 import os
 import subprocess
+import types
 
 import peers
 import test
@@ -127,6 +128,23 @@ class Peers(ToolsTest):
             for glob, why in reasons.items():
                 self.assertTrue(why)
                 self.assertEqual(peers.listed(reasons, glob.replace("*", "x")), why)
+
+    def test_peers_table(self):
+        def result(outcome, note=""):
+            return Result(outcome, note, [])
+
+        plan = {"selftests": None, "attr": None}
+        found = types.SimpleNamespace(plan=lambda: plan, versions={"mount": "Linux 6.12"}, results={
+            "stock": {"mount:a": result("pass"), "mount:b": result("skip", "no loop"),
+                      "mount:c": result("pass")},
+            "eventfs": {"mount:a": result("pass"), "mount:b": result("skip", "no loop"),
+                        "mount:c": result("fail", "broken")}})
+        lines = peers.Peers.table(found).splitlines()
+        self.assertRegex(lines[2], r"^attr +not run +not run$")
+        self.assertRegex(lines[3], r"^mount +Linux 6\.12 +2 passed, 1 skipped +1 passed, 1 failed, "
+                                   r"1 skipped$")
+        self.assertEqual([line for line in lines[4:] if line],
+                         ["both: mount:b: skip, no loop", "eventfs: mount:c: fail, broken"])
 
     def test_last_words_of_ftracetest(self):
         self.assertEqual(test.last_words(
