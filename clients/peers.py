@@ -144,8 +144,8 @@ def source(package, wanted):
     tree = cache() / "src" / f"{package}-{wanted}"
     if tree.exists():
         return tree
-    options = kernel_source.private_apt(
-        cache() / "apt-source", [platform.freedesktop_os_release()["VERSION_CODENAME"]], "deb-src")
+    release = platform.freedesktop_os_release().get("VERSION_CODENAME", "stable")
+    options = kernel_source.private_apt(cache() / "apt-source", [release], "deb-src")
     with new_directory(tree) as scratch:
         subprocess.run(["apt-get", *options, "update"], stdin=subprocess.DEVNULL,
                        capture_output=True, check=False)
