@@ -666,7 +666,7 @@ def ftracetest_script(kernel, rundir, tests):
 def last_words(text):
     """Test -> the last line of its log that is not a command, of what such a script
     printed: why it did not pass"""
-    parts = re.split(r"^==> .*/(\S+\.tc)-log\.\S+ <==$", text, flags=re.MULTILINE)
+    parts = re.split(r"^==> .*/\d+-(\S+\.tc)-log\.\S+ <==$", text, flags=re.MULTILINE)
     return {name: next((line for line in reversed(log.splitlines())
                         if line.strip() and not line.startswith("+")), "")
             for name, log in zip(parts[1::2], parts[2::2])}

@@ -148,6 +148,6 @@ class Peers(ToolsTest):
 
     def test_last_words_of_ftracetest(self):
         self.assertEqual(test.last_words(
-            "noise\n==> /tmp/logs/1/a.tc-log.x1 <==\n+ initialize\nno function tracer\n+ exit 4\n"
-            "\n==> /tmp/logs/1/b.tc-log.x2 <==\n+ exit 1\n"),
+            "noise\n==> /tmp/logs/1-a.tc-log.x1 <==\n+ initialize\nno function tracer\n+ exit 4\n"
+            "\n==> /tmp/logs/2-b.tc-log.x2 <==\n+ exit 1\n"),
             {"a.tc": "no function tracer", "b.tc": ""})
