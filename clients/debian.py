@@ -105,6 +105,7 @@ class Debian(clients.Clients):
     def install(self):
         need(PROGRAMS)
         super().install()
+        self.lacking |= dict.fromkeys(LEFT_OUT)
 
     def installs(self, report):
         for which in ("stock", "eventfs"):
@@ -187,6 +188,8 @@ def command_line():
     args = parser.parse_args()
     args.config, args.ksrc = "cloud", None
     clients.check_case(args.case)
+    args.case = args.case or ",".join(f"{name}.*" for name in clients.PACKAGES
+                                      if name not in LEFT_OUT)
     if not kernel_source.Base(args.base).conf.get("cloud-image"):
         raise Failure(f"make debian: Debian's own kernel is not known for BASE={args.base}", 2)
     if os.geteuid() != 0:
