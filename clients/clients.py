@@ -65,7 +65,8 @@ RULES = (
     ("*", r"^(\s*ID:) \d+", r"\1 N", "numbers of events, among which are these"),
     ("libtracefs.synthetic", r"(__[a-z]+)_\d+_", r"\1_PID_",
      "names of variables, which the library makes of its process"),
-    ("systemd.log", r"^Linux version .*", None, "who built it"),
+    ("systemd.log", r"Linux version .*|hpet: Lost \d+ RTC interrupts|tsc: .*", None,
+     "who built it; how busy the host is"),
     ("systemd.log", r"[0-9a-f]{8}-[0-9a-f-]{27}|\b[0-9a-f]{8,}\b|[\d.]+", "N",
      "disks, addresses, sizes, times"),
     ("libtracefs.instances", r"\d+ (systems|in the instance)", r"N \1",
@@ -75,6 +76,7 @@ RULES = (
 # stock says then is no part of the result.
 MEANT = {
     "inotifywait.events": "watches are told of directories of events",
+    "systemd.tmpfiles": "files of events follow the owner of the root, as others do",
 }
 # Differences in the order of a listing, inode numbers, links and times are in no
 # answer: lines are sorted, and clients/run does not ask for the others.
