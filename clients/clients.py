@@ -65,7 +65,7 @@ RULES = (
     ("*", r"^(\s*ID:) \d+", r"\1 N", "numbers of events, among which are these"),
     ("libtracefs.synthetic", r"(__[a-z]+)_\d+_", r"\1_PID_",
      "names of variables, which the library makes of its process"),
-    ("systemd.log", r"Linux version .*|(hpet: Lost|tsc:|APIC (calibration|delta)) .*", None,
+    ("systemd.log", r"Linux version .*|(hpet: Lost|hrtimer:|tsc:|APIC (calibration|delta)) .*", None,
      "who built it; how busy the host is"),
     ("systemd.log", r"[0-9a-f]{8}-[0-9a-f-]{27}|\b[0-9a-f]{8,}\b|[\d.]+", "N",
      "disks, addresses, sizes, times"),

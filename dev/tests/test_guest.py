@@ -193,6 +193,22 @@ class Logs(ToolsTest):
                 "[ 0.0] PCI: if necessary, use \"pci=nocrs\" and report a bug"]
         self.assertEqual(guest.warnings_in("\n".join(bad + fine)), bad)
 
+    def test_failures_on_purpose_are_none(self):
+        trace = "[ 1.0] Call Trace:\n[ 1.0]  <TASK>\n[ 1.0]  more+0x1/0x2\n[ 1.0]  </TASK>\n"
+        for ours, program in ((0, "eventfs_fault_t"), (1, "cat")):
+            text = f"[ 1.0] {program}: vmalloc error: size 4096, failed\n{trace}[ 1.1] more\n"
+            self.assertEqual(len(guest.warnings_in(text)), ours)
+            self.assertEqual(len(guest.warnings_in(text + trace)), ours + 1)
+        for ours, what, program in (
+                (0, "jump_label may not work\n[ 1.0] WARNING: CPU: 0", "eventfs_fault_t"),
+                (0, "WARNING: CPU: 0 event_define_fields+0x1", "eventfs_fault_t"),
+                (2, "WARNING: CPU: 0 event_define_fields+0x1", "cat"),
+                (2, "WARNING: CPU: 0 more+0x1", "eventfs_fault_t")):
+            text = (f"[ 1.0] ------------[ cut here ]------------\n[ 1.0] {what}\n"
+                    f"[ 1.0] CPU: 0 Comm: {program} 6.12\n{trace}"
+                    "[ 1.0] ---[ end trace ]---\n[ 1.1] BUG: one more\n")
+            self.assertEqual(len(guest.warnings_in(text)), ours + 1, what)
+
     def test_races_of_others_are_not_ours(self):
         line = "[ 1.0] " + "=" * 66
         report = [line, "[ 1.0] BUG: KCSAN: data-race in {0} / {1}", "[ 1.0] ",

@@ -700,10 +700,10 @@ FIXTURE_VARIANT_ADD(fault, mount_with_options) {
 	.halfway = true, .least = 4,
 };
 
-/* Where a directory or a file is missing, the module continues without it. */
 FIXTURE_VARIANT_ADD(fault, load_module) {
+	/* EPERM, because the module returns -1 if it cannot create its thread */
 	.prepare = nothing, .call = do_load, .undo = unload_sample, .whole = whole_sample,
-	.least = 4, .slow = true,
+	.errors = { EPERM }, .least = 4, .slow = true,
 };
 
 FIXTURE_VARIANT_ADD(fault, unload_module) {
