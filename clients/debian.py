@@ -9,7 +9,6 @@ The table is in build/clients; --record writes it to clients/."""
 import functools
 import os
 import platform
-import re
 import shutil
 import sys
 from pathlib import Path
