@@ -552,7 +552,8 @@ def upstream_tests(kernel, folders=None):
     """The tests of the folders we run, or of others, as paths below test.d."""
     tests = []
     for folder in folders or upstream_folders(kernel):
-        for place in (kernel.source.path, *(() if kernel.source.ours else (REPO,))):
+        ours = (REPO,) if kernel.overlay and not kernel.source.ours else ()
+        for place in (kernel.source.path, *ours):
             top = place / FTRACE / "test.d"
             tests += [str(path.relative_to(top))
                       for path in (top / folder).rglob("*.tc")]
