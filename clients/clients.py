@@ -243,11 +243,12 @@ class Clients(test.Suites):
     """The suites of "make clients", for one base."""
 
     made_by = "make clients"
-    # Where the clients are installed
-    system = "/"
 
     def __init__(self, args, base):
         super().__init__(args, base)
+        self.name = base
+        # Where the clients are installed
+        self.system = "/"
         self.timings = {}
         self.lacking = {}
 
@@ -359,6 +360,12 @@ class Clients(test.Suites):
                          f"{LOGS}/{guest.name}.txt")
             test.check_log(report, guest, kernel)
 
+    def run(self):
+        """All of it; returns the status."""
+        status = test.run_suites(self.plan(), self.args, first=self.install)
+        self.finish()
+        return status
+
     def finish(self):
         """Prints the tables, and keeps them."""
         to = CLIENTS if self.args.record else BUILD / "clients"
@@ -367,8 +374,7 @@ class Clients(test.Suites):
         tables = {}
         results = {which: self.kept(which) for which in ("stock", "eventfs")}
         if any(results.values()):
-            name = self.made_by.replace("make clients", self.base).split()[-1]
-            tables[f"{name}.txt"] = client_table(results, self.lacking, self.system)
+            tables[f"{self.name}.txt"] = client_table(results, self.lacking, self.system)
         if self.timings:
             tables[f"{self.base}-timings.txt"] = timing_table(self.timings)
         for name, text in tables.items():
@@ -411,10 +417,7 @@ def command_line():
     args = parser.parse_args()
     check_case(args.case)
     kernel_source.needs_stock(args.ksrc, "make clients")
-    clients = Clients(args, args.base)
-    status = test.run_suites(clients.plan(), args, first=clients.install)
-    clients.finish()
-    return status
+    return Clients(args, args.base).run()
 
 
 if __name__ == "__main__":

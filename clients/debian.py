@@ -8,7 +8,6 @@ The table is in build/clients; --record writes it to clients/."""
 
 import functools
 import os
-import platform
 import shutil
 import sys
 from pathlib import Path
@@ -98,13 +97,20 @@ class Debian(clients.Clients):
 
     made_by = "make debian"
 
+    def __init__(self, args, base):
+        super().__init__(args, base)
+        self.name = "debian"
+        self.lacking = dict.fromkeys(LEFT_OUT)
+
     def plan(self):
         return {"install": self.installs, "stock": self.stock, "eventfs": self.eventfs}
 
     def install(self):
-        need(PROGRAMS)
-        super().install()
-        self.lacking |= dict.fromkeys(LEFT_OUT)
+        package, program = clients.PACKAGES["libtracefs"]
+        need({**PROGRAMS, **clients.BUILD_PROGRAMS, program: package})
+        self.system = system_of(sorted({*SYSTEM, *(
+            package for client, (package, _) in clients.PACKAGES.items()
+            if client not in LEFT_OUT)}))
 
     def installs(self, report):
         for which in ("stock", "eventfs"):
@@ -120,38 +126,31 @@ class Debian(clients.Clients):
 
     @functools.cache
     def kernel(self, config, which="eventfs"):
-        return Installed(which, disk_of(self.packages()))
+        return Installed(which, disk_of(self.system, self.packages()))
 
     def guest(self, name, kernel, machine=None, kmemleak=True, **kwargs):
         return Guest(kernel, f"{name}-{kernel.name}", machine or self.single)
 
 
-def release():
-    """The name of the machine's release of Debian, and so of that on the disk"""
-    return platform.freedesktop_os_release().get("VERSION_CODENAME", "stable")
-
-
 def system_of(packages):
     """A directory with Debian as it is installed, with these packages"""
-    key = kernel_build.digest(release(), *packages)
-    to = cache() / "debian" / f"{release()}-{key[:12]}"
+    release = kernel_source.release()
+    key = kernel_build.digest(release, *packages)
+    to = cache() / "debian" / f"{release}-{key[:12]}"
     if not to.exists():
-        say(f"installing Debian {release()} with {len(packages)} packages")
+        say(f"installing Debian {release} with {len(packages)} packages")
         with new_directory(to) as scratch:
             run(["debootstrap", "--variant=minbase", f"--include={','.join(packages)}",
-                 release(), scratch / "root", kernel_source.mirror()], "debootstrap")
+                 release, scratch / "root", kernel_source.mirror()], "debootstrap")
     return to / "root"
 
 
-def disk_of(packages):
+def disk_of(system, packages):
     """A directory with a disk, and with what QEMU boots of each kernel on it"""
-    programs = sorted({*SYSTEM, *(package for client, (package, _) in clients.PACKAGES.items()
-                                  if client not in LEFT_OUT)})
-    key = kernel_build.digest(SERVICE, SCRIPT, *programs, *(str(path) for path in packages.values()))
+    key = kernel_build.digest(SERVICE, SCRIPT, str(system), *map(str, packages.values()))
     to = cache() / "debian" / f"disk-{key[:12]}"
     if to.exists():
         return to
-    system = system_of(programs)
     say("installing the kernels on a disk")
     with new_directory(to) as scratch:
         root = scratch / "root"
@@ -193,10 +192,7 @@ def command_line():
         raise Failure(f"make debian: Debian's own kernel is not known for BASE={args.base}", 2)
     if os.geteuid() != 0:
         raise Failure("make debian installs a system: run it as root")
-    debian = Debian(args, args.base)
-    status = test.run_suites(debian.plan(), args, first=debian.install)
-    debian.finish()
-    return status
+    return Debian(args, args.base).run()
 
 
 if __name__ == "__main__":

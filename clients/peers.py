@@ -11,7 +11,6 @@ Output is in build/logs, the table in build/clients; --record writes it to clien
 import fnmatch
 import functools
 import json
-import platform
 import re
 import shlex
 import subprocess
@@ -148,8 +147,8 @@ def source(package, wanted):
     tree = cache() / "src" / f"{package}-{wanted}"
     if tree.exists():
         return tree
-    release = platform.freedesktop_os_release().get("VERSION_CODENAME", "stable")
-    options = kernel_source.private_apt(cache() / "apt-source", [release], "deb-src")
+    options = kernel_source.private_apt(cache() / "apt-source", [kernel_source.release()],
+                                        "deb-src")
     with new_directory(tree) as scratch:
         subprocess.run(["apt-get", *options, "update"], stdin=subprocess.DEVNULL,
                        capture_output=True, check=False)

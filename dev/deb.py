@@ -35,7 +35,6 @@ def package(kernel):
         env = environment(kernel)
         with kernel.locked_tree() as held, new_directory(to) as scratch:
             kernel.prepare()
-            kernel.out.mkdir(exist_ok=True)
             kernel.configure(env)
             for old in kernel.tree.glob("*.deb"):
                 old.unlink()
@@ -53,7 +52,6 @@ def would_build(kernel):
     env = environment(kernel)
     with kernel.locked_tree():
         kernel.prepare()
-        kernel.out.mkdir(exist_ok=True)
         kernel.configure(env)
         run(kernel.make("bindeb-pkg"), "bindeb-pkg",
             env={**env, "DPKG_FLAGS": f"{env['DPKG_FLAGS']} --target=build-indep"})

@@ -221,7 +221,6 @@ class Kernel:
 
     def build(self, held):
         env = self.build_env()
-        self.out.mkdir(exist_ok=True)
         self.configure(env)
         modules = ("modules",) if self.has_modules() else ()
         compile_kernel(self, env, held, "bzImage", *modules, *TARGETS.get(self.config, ()))
@@ -231,6 +230,7 @@ class Kernel:
 
     def configure(self, env):
         """allnoconfig plus our fragments; every option is to have taken effect."""
+        self.out.mkdir(exist_ok=True)
         options = self.options()
         wanted = self.tree / "wanted.config"
         write_file(wanted, "".join(f"{name}={value}\n" for name, value

@@ -10,6 +10,7 @@ import glob
 import hashlib
 import lzma
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -281,6 +282,11 @@ def mirror():
     raise Failure("apt knows no Debian mirror; as root: apt-get update")
 
 
+def release():
+    """The name of the machine's release of Debian"""
+    return platform.freedesktop_os_release().get("VERSION_CODENAME", "stable")
+
+
 def offered(package, options):
     """The version of the package that apt would download."""
     done = subprocess.run(
@@ -291,17 +297,23 @@ def offered(package, options):
         if match and done.returncode == 0 else None
 
 
+def from_apt(wanted, options, scratch):
+    """Downloads name=version to a directory, and returns the path of the package."""
+    name = wanted.partition("=")[0]
+    # apt's own user may not write here: as root that is only a warning.
+    run(["apt-get", *options, "-o", "APT::Sandbox::User=root", "download", wanted],
+        f"downloading {name} failed (run again to retry)", cwd=scratch)
+    debs = glob.glob(f"{scratch}/*.deb")
+    if not debs:
+        raise Failure(f"downloading {name} left no file: run again")
+    return debs[0]
+
+
 def download(package, version, options, src):
     say(f"downloading {package} {version}")
     with tempfile.TemporaryDirectory(prefix=".new-", dir=src_dir(src)) as scratch:
-        # apt's own user may not write here: as root that is only a warning.
-        run(["apt-get", *options, "-o", "APT::Sandbox::User=root", "download",
-             f"{package}={version}"], f"downloading {package} failed (run again to retry)",
-            cwd=scratch)
-        debs = glob.glob(f"{scratch}/*.deb")
-        if not debs:
-            raise Failure(f"downloading {package} left no file: run again")
-        run(["dpkg-deb", "-x", debs[0], f"{scratch}/x"],
+        run(["dpkg-deb", "-x", from_apt(f"{package}={version}", options, scratch),
+             f"{scratch}/x"],
             f"the download of {package} is damaged, run again")
         tarballs = glob.glob(f"{scratch}/x/usr/src/*.tar.xz")
         if not tarballs:
@@ -345,9 +357,7 @@ def fetched(wanted):
         if name := re.search(r"^Depends: (linux-image-\S+) \(= (\S+)\)$", shown, re.MULTILINE):
             wanted = "=".join(name.groups())
         with tempfile.TemporaryDirectory(prefix=".new-", dir=src_dir(kept.parent)) as scratch:
-            run(["apt-get", "-o", "APT::Sandbox::User=root", "download", wanted],
-                f"downloading {wanted} failed (run again to retry)", cwd=scratch)
-            os.replace(*glob.glob(f"{scratch}/*.deb"), kept)
+            os.replace(from_apt(wanted, [], scratch), kept)
     return kept
 
 
