@@ -21,7 +21,7 @@ sys.path.insert(1, str(Path(__file__).resolve().parents[1] / "dev"))
 import guest as guests
 import kernel as kernel_build
 import source as kernel_source
-from common import (BUILD, LOGS, PLOT_PROGRAMS, REPO, Failure, Parser, compile_program,
+from common import (BUILD, PLOT_PROGRAMS, REPO, Failure, Parser, compile_program,
                     last_line, main, need, number, one_of, run, table, write_file)
 from kernel import KERNELS, Kernel, content_and_mode
 
@@ -159,7 +159,7 @@ def measure(kernel, boot, machine, profile=""):
         status = guest.run(
             f"BENCH_PROFILE='{profile}' exec {rundir}/bench {boot}",
             on_output=lambda fd, data: (text if fd == 1 else errors).extend(data))
-    write_file(LOGS / f"{guest.name}.txt", text + errors)
+    write_file(guest.output, text + errors)
     if status:
         raise Failure(f"bench {boot} ended with status {status}: "
                       + last_line(errors.decode(errors="replace")))

@@ -13,7 +13,7 @@ sys.path.insert(1, str(Path(__file__).resolve().parents[1] / "dev"))
 import guest as guests
 import kernel as kernel_build
 import source as kernel_source
-from common import BUILD, LOGS, REPO, Failure, Parser, main, table, write_file
+from common import BUILD, REPO, Failure, Parser, main, table, write_file
 from kernel import KERNELS, Kernel
 
 PROCESSORS = (4, 8)
@@ -31,7 +31,7 @@ def measure(kernel, processors):
     text = bytearray()
     status = guest.run(f"{REPO}/bench/locks.sh {processors}",
                        on_output=lambda fd, data: text.extend(data if fd == 1 else b""))
-    write_file(LOGS / f"{guest.name}.txt", text)
+    write_file(guest.output, text)
     found = guest.warnings()
     if status or found:
         raise Failure(f"locks.sh ended with status {status}, and the kernel's log has "

@@ -24,7 +24,7 @@ import guest as guests
 import kernel as kernel_build
 import source as kernel_source
 import test
-from common import (BUILD, LOGS, REPO, Failure, Parser, clean_env, compile_program, main,
+from common import (BUILD, REPO, Failure, Parser, clean_env, compile_program, main,
                     need, number, one_of, progress_line, run, say, table, write_file)
 
 CLIENTS = REPO / "clients"
@@ -278,7 +278,7 @@ class Clients(test.Suites):
         globs = " ".join(f"'{glob}'" for glob in (self.args.case or "*").split(","))
         failure = None
         with guests.run_directory() as rundir, \
-                open(LOGS / f"{guest.name}.txt", "wb", buffering=0) as log:
+                open(guest.output, "wb", buffering=0) as log:
             build_program(rundir / "libtracefs")
             shutil.copy(CLIENTS / "run", rundir)
             reader = Reader(log, f"clients, {which} kernel")
@@ -352,12 +352,11 @@ class Clients(test.Suites):
                 status = guest.run(
                     f"COUNT={rundir}/count exec {CLIENTS}/timings",
                     on_output=lambda fd, data, texts=(text, errors): texts[fd - 1].extend(data))
-            write_file(LOGS / f"{guest.name}.txt", text + errors)
+            write_file(guest.output, text + errors)
             self.timings[which] = read_timings(text.decode(errors="replace"))
             lost = [what for what in TIMED if what not in self.timings[which]]
             report.check(f"timings, {which} kernel", not status and not lost,
-                         f"status {status}, without {', '.join(lost)}; see "
-                         f"{LOGS}/{guest.name}.txt")
+                         f"status {status}, without {', '.join(lost)}; see {guest.output}")
             test.check_log(report, guest, kernel)
 
     def run(self):

@@ -25,7 +25,7 @@ import ktap
 import source as kernel_source
 import test
 from clients import CLIENTS, Result, left_table, outcomes, version
-from common import (BUILD, LOGS, Failure, Parser, cache, clean_env, last_line,
+from common import (BUILD, Failure, Parser, cache, clean_env, last_line,
                     lock, main, need, new_directory, one_of, progress_line, run, say, write_file)
 
 # Folders of the kernel's selftests, of which a base may lack some
@@ -244,7 +244,7 @@ class Peers(test.Suites):
                                    f"{len(names)} programs")
             try:
                 with guests.run_directory() as rundir, \
-                        open(LOGS / f"{guest.name}.txt", "wb", buffering=0) as log:
+                        open(guest.output, "wb", buffering=0) as log:
                     write_file(rundir / "script", script(
                         {name: programs[name] for name in names}).encode())
                     guest.run(f"bash {rundir}/script", on_output=collect)
@@ -289,7 +289,7 @@ class Peers(test.Suites):
                     report, guest, kernel, [name.removeprefix("ftrace:") for name in names],
                     lambda name, outcome, _: outcomes_of.update({name: outcome}))
             finally:
-                said = test.last_words((LOGS / f"{guest.name}.txt").read_text(errors="replace"))
+                said = test.last_words(guest.output.read_text(errors="replace"))
                 for name, outcome in outcomes_of.items():
                     word = {"PASS": "pass", "XFAIL": "pass", "SKIP": "skip"}.get(outcome, "fail")
                     note = listed(REASONS, f"ftrace:{name}") or \

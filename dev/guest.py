@@ -187,7 +187,6 @@ def kvm_works(image):
 @contextlib.contextmanager
 def log_file(name):
     """build/logs/<name>.log, or <name>-2.log while another run writes there."""
-    LOGS.mkdir(parents=True, exist_ok=True)
     for number in range(1, 100):
         path = LOGS / (f"{name}.log" if number == 1 else f"{name}-{number}.log")
         with open(path, "a", encoding="utf-8") as file:
@@ -243,6 +242,9 @@ class Guest:
         # Where the image was built, if it is to wait for gdb
         self.objects = objects
         self.log = None
+        # For what its command writes
+        self.output = LOGS / f"{name}.txt"
+        LOGS.mkdir(parents=True, exist_ok=True)
 
     def run(self, command, shell=False, on_output=None):
         """Runs command in the guest and returns its status. Its output goes to

@@ -346,12 +346,11 @@ class Suites:
         # A scan for leaks panics with two processors that patch code.
         guest = self.guest("boot", kernel, self.single if kernel.debug else None)
         checked = f"{REPO}/dev/guest/leaks.sh " if kernel.debug else ""
-        output = LOGS / f"{guest.name}.txt"
-        with open(output, "wb", buffering=0) as file:
+        with open(guest.output, "wb", buffering=0) as file:
             status = guest.run(f"{checked}{REPO}/dev/guest/demo.sh",
                                on_output=lambda _, data: file.write(data))
         report.check(f"demonstration, {kernel.config} kernel", status == 0,
-                     f"status {status}, see {output}")
+                     f"status {status}, see {guest.output}")
         check_log(report, guest, kernel)
         self.run_script(report, "cmdline", kernel, "cmdline.sh", BOOT_EVENTS)
 
@@ -470,17 +469,16 @@ class Suites:
     def run_script(self, report, name, kernel, command, cmdline):
         """A script of dev/guest that has a line for each check"""
         guest = self.guest(name, kernel, self.single, kmemleak=False, cmdline=cmdline)
-        output = LOGS / f"{guest.name}.txt"
         text = bytearray()
         status = guest.run(f"{REPO}/dev/guest/{command}",
                            on_output=lambda _, data: text.extend(data))
-        write_file(output, text)
+        write_file(guest.output, text)
         for line in text.decode(errors="replace").splitlines():
             match = re.match(r"(ok|FAILED): (.*)", line)
             if match:
-                report.check(f"{name}: {match[2]}", match[1] == "ok", f"see {output}")
+                report.check(f"{name}: {match[2]}", match[1] == "ok", f"see {guest.output}")
         if status not in (0, 1):
-            raise Failure(f"{command} ended with status {status}, see {output}")
+            raise Failure(f"{command} ended with status {status}, see {guest.output}")
         check_log(report, guest, kernel)
 
     def compare_with_stock(self, report, kernel, tests, kmemleak=False):
@@ -606,8 +604,7 @@ def races_script(kernel, rundir, args, programs=PROGRAMS, faults=None, long=Fals
 
 def run_races(report, guest, kernel, args, programs=PROGRAMS, faults=None, long=False):
     """Returns how many tests of the programs ran."""
-    output = LOGS / f"{guest.name}.txt"
-    with guests.run_directory() as rundir, open(output, "wb", buffering=0) as log:
+    with guests.run_directory() as rundir, open(guest.output, "wb", buffering=0) as log:
         script = races_script(kernel, rundir, args, programs, faults, long)
         text = bytearray()
 
@@ -624,7 +621,7 @@ def run_races(report, guest, kernel, args, programs=PROGRAMS, faults=None, long=
     for result in results:
         report.result(*result)
     if guest.leaks:
-        report.check("no leak found by kmemleak", status == 0, f"see {output}")
+        report.check("no leak found by kmemleak", status == 0, f"see {guest.output}")
     return len(results)
 
 
@@ -677,17 +674,16 @@ def run_ftracetest(report, guest, kernel, tests, result):
     """Runs tests in the guest; calls result(test, outcome, seconds) as each
     one ends."""
     need(TEST_PROGRAMS)
-    output = LOGS / f"{guest.name}.txt"
-    with guests.run_directory() as rundir, open(output, "wb", buffering=0) as log:
+    with guests.run_directory() as rundir, open(guest.output, "wb", buffering=0) as log:
         script = ftracetest_script(kernel, rundir, tests)
         checked = f"{REPO}/dev/guest/leaks.sh " if guest.leaks else ""
         parser = FtracetestOutput(in_order(tests, rundir / "ftrace/test.d"), log,
                                   result)
         status = guest.run(f"{checked}bash {script}", on_output=parser.feed)
     if guest.leaks:
-        report.check("no leak found by kmemleak", status == 0, f"see {output}")
+        report.check("no leak found by kmemleak", status == 0, f"see {guest.output}")
     if parser.seen != len(parser.names):
-        raise Failure(f"{parser.seen} of {len(parser.names)} tests ran, see {output}")
+        raise Failure(f"{parser.seen} of {len(parser.names)} tests ran, see {guest.output}")
 
 
 def in_order(tests, top):

@@ -14,7 +14,7 @@ sys.path.insert(1, str(Path(__file__).resolve().parents[1] / "dev"))
 import guest as guests
 import kernel as kernel_build
 import test
-from common import BUILD, LOGS, Failure, Parser, main, run
+from common import BUILD, Failure, Parser, main, run
 
 COUNTED = ("event_inode", "inode")
 # These files have no size before they are read, so tar gets copies.
@@ -31,15 +31,14 @@ def collect(args, kernel, counts):
     """Runs the tests in one guest and keeps what it counted."""
     suites = test.Suites(args, args.base)
     guest = suites.guest("coverage", kernel, kunit="*")
-    output = LOGS / f"{guest.name}.txt"
-    with guests.run_directory() as rundir, open(output, "wb") as log, \
+    with guests.run_directory() as rundir, open(guest.output, "wb") as log, \
             open(counts / "counts.tar", "wb") as archive:
         races = test.races_script(kernel, rundir, args)
         shell = test.ftracetest_script(kernel, rundir, test.our_tests(args))
         guest.run(f"{{ bash {races}; bash {shell}; }} >&2\n{DUMP}",
                   on_output=lambda fd, data: (archive if fd == 1 else log).write(data))
     run(["tar", "-xf", counts / "counts.tar", "-C", counts],
-        f"the guest handed out no counts, see {output}")
+        f"the guest handed out no counts, see {guest.output}")
 
 
 def summarise(kernel, counts):

@@ -20,7 +20,7 @@ sys.path.insert(1, str(Path(__file__).resolve().parents[1] / "dev"))
 import guest as guests
 import kernel as kernel_build
 import mutants
-from common import (LOGS, REPO, Failure, Parser, main, matching, need, progress_line, say,
+from common import (REPO, Failure, Parser, main, matching, need, progress_line, say,
                     some_of, write_file)
 
 # What its workers run
@@ -67,7 +67,6 @@ def choose_kernel(args, scratch):
 
 def stress(args, kernel, guest, minutes, switches):
     """Runs it in a guest. True and False for what passed and failed."""
-    output = LOGS / f"{guest.name}.txt"
     text, everything = bytearray(), bytearray()
     command = (f"exec {REPO}/harden/workers --seed {args.seed} --minutes {minutes:g} "
                f"--stall {300 if kernel.slow else 120}{switches}"
@@ -89,7 +88,7 @@ def stress(args, kernel, guest, minutes, switches):
     except Failure as failure:
         say(str(failure))
         status = failure.status
-    write_file(output, everything)
+    write_file(guest.output, everything)
     print(text.decode(errors="replace").rstrip(), flush=True)
     results = [word == b"ok" for word in re.findall(rb"^(ok|FAILED): ", text, re.M)]
     if status and all(results):
@@ -102,7 +101,7 @@ def stress(args, kernel, guest, minutes, switches):
           "ok: no warnings in the kernel log", flush=True)
     results.append(not found)
     if not all(results):
-        say(f"see {output} and {guest.log}")
+        say(f"see {guest.output} and {guest.log}")
     return results
 
 

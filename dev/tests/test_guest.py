@@ -66,6 +66,9 @@ class Guests(ToolsTest):
                 self.said = [call.args[0] for call in said.call_args_list]
         return status, output[1], output[2]
 
+    def test_output_can_be_written_before_the_boot(self):
+        guest.Guest(self.top, "toy", self.machine).output.write_text("")
+
     def test_clock_of_the_guest(self):
         self.assertEqual(guest.Machine(icount=True).clock(self.top),
                          ["tsc=reliable", "tsc_early_khz=1000000"])
