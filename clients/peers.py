@@ -63,7 +63,10 @@ REASONS = {
     "perf:probe libc's inet_pton*": "the kernel has no IPv6",
     # ftracetest removes the logs of these.
     "ftrace:direct/*": "the sample modules with direct functions are not built",
+    "ftrace:ftrace/fgraph-retval.tc": "the kernel has no CONFIG_FUNCTION_GRAPH_RETVAL",
     "ftrace:ftrace/func_cpumask.tc": "needs two processors",
+    "ftrace:ftrace/func_hotplug.tc": "needs two processors",
+    "ftrace:preemptirq/irqsoff_tracer.tc": "the kernel has no such tracer",
     "ftrace:selftest/bashisms.tc": "needs checkbashisms",
 }
 # So many seconds may one program take.
