@@ -442,8 +442,8 @@ class Suites:
         self.compare_with_stock(report, kernel,
                                 [test for test in upstream_tests(kernel)
                                  if test not in SOME_TESTS])
-        for test in crashing_tests(kernel):
-            report.result(test, "skip", "crashes the stock kernel")
+        for test, why in left_out(kernel).items():
+            report.result(test, "skip", why)
 
     def ftrace_debug(self, report):
         kernel = self.kernel("debug")
@@ -555,12 +555,13 @@ def upstream_tests(kernel, folders=None):
             top = place / FTRACE / "test.d"
             tests += [str(path.relative_to(top))
                       for path in (top / folder).rglob("*.tc")]
-    return sorted(set(tests) - set(crashing_tests(kernel)))
+    return sorted(set(tests) - set(left_out(kernel)))
 
 
-def crashing_tests(kernel):
-    """Upstream tests that the stock kernel does not survive"""
-    return kernel.base.conf.get("ftracetest-crashes", "").split()
+def left_out(kernel):
+    """Upstream test that is never run -> why"""
+    lines = kernel.base.conf.get("ftracetest-left-out", "").split("\n")
+    return dict(line.split(" ", 1) for line in lines if line)
 
 
 def root(args):
