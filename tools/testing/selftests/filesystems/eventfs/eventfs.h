@@ -487,7 +487,6 @@ static inline const char *slab_rise(const long counts[NR_SLABS])
  */
 
 #define SAMPLE		"trace_events_sample"
-#define NO_SAMPLE	"modprobe finds no " SAMPLE ": make CONFIG_SAMPLE_TRACE_EVENTS=m"
 
 #ifndef MODULE_INIT_COMPRESSED_FILE
 #define MODULE_INIT_COMPRESSED_FILE	4
@@ -524,6 +523,20 @@ static inline int load_sample(const char *file)
 static inline int unload_sample(void)
 {
 	return syscall(SYS_delete_module, SAMPLE, O_NONBLOCK) ? errno : 0;
+}
+
+/* The reason why the module cannot be loaded, or NULL; @file is where it is */
+static inline const char *cannot_load(char file[PATH_MAX])
+{
+	int error;
+
+	if (find_sample(file))
+		return "modprobe finds no " SAMPLE ": make CONFIG_SAMPLE_TRACE_EVENTS=m";
+	unload_sample();
+	error = load_sample(file);
+	unload_sample();
+	return error == ENOSYS || error == EPERM || error == EKEYREJECTED ?
+	       "this kernel loads no modules, or none without a signature" : NULL;
 }
 
 /*

@@ -738,10 +738,10 @@ FIXTURE_SETUP(fault)
 	self->fail_nth = -1;
 	for (size_t i = 0; i < ARRAY_LEN(settings); i++)
 		self->saved[i][0] = 0;
+	if (!why && (variant->call == do_load || variant->call == unload_sample))
+		why = cannot_load(sample);
 	if (why)
 		SKIP(return, "%s", why);
-	if ((variant->call == do_load || variant->call == unload_sample) && find_sample(sample))
-		SKIP(return, NO_SAMPLE);
 	ASSERT_EQ(0, stat(TRACING, &self->root));
 	root = self->root;
 	ASSERT_EQ(0, tidy_all() ?: make_standing());
