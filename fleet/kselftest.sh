@@ -80,7 +80,7 @@ cd "$DIR" || exit 2
 status=0
 
 kunit=$(dmesg | sed 's/^\[[ 0-9.]*\] //' |
-	sed -n '/^    # Subtest: eventfs$/,/^\(not \)*ok /p')
+	sed -n '/^    # Subtest: eventfs/,/^\(not \)*ok /p')
 if [ "$kunit" ]; then
 	printf '%s\n' "$kunit" | parse kunit || status=1
 fi

@@ -46,9 +46,14 @@ class OnBoard(ToolsTest):
         self.says("dmesg", "[    0.1] WARNING: of the boot\n"
                   "[    1.0]     KTAP version 1\n[    1.0]     # Subtest: eventfs\n"
                   "[    1.0]     1..1\n[    1.0]     ok 1 miss_is_cached\n"
-                  "[    1.0] ok 1 eventfs\n[    2.0] eventfs: kselftest.sh begins")
+                  "[    1.0] ok 1 eventfs\n[    1.0]     # Subtest: list_sort\n"
+                  "[    1.0]     1..1\n[    1.0]     ok 1 list_sort_test\n"
+                  "[    1.0] ok 2 list_sort\n[    1.0]     # Subtest: eventfs_watch\n"
+                  "[    1.0]     1..1\n[    1.0]     ok 1 watch_goes_with_its_directory\n"
+                  "[    1.0] ok 3 eventfs_watch\n[    2.0] eventfs: kselftest.sh begins")
         self.assertEqual(self.reported(), (0, {
             "kunit.miss_is_cached": "pass", "kunit.eventfs": "pass",
+            "kunit.watch_goes_with_its_directory": "pass", "kunit.eventfs_watch": "pass",
             "kselftest.eventfs_test.walk.one": "pass",
             "kselftest.eventfs_test.walk.two": "skip",
             "kselftest.filesystems_eventfs_eventfs_test": "pass",
