@@ -148,7 +148,6 @@ class Stack:
         if self.series[-1].title >= str(COMPLETE):
             compare(last, self.source)
         elif not self.source.base.patch.exists():
-            # Until all are there
             say(f"series {self.series[-1].title} is not the last one, so its end is not "
                 "compared with the files of this repository")
         return len(states)

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Build, boot and test the state after each patch, as a bisection would.
 
-Tests: those of KUnit and the selftests that exist at that point, and a dozen of ftrace's.
+Tests: those of KUnit and the selftests that exist at that point, and eleven of ftrace's.
 The first failure ends the run. --compile only compiles what a patch changes, with W=1,
 and runs sparse and checkpatch on it.
 """
