@@ -168,7 +168,7 @@ struct eventfs_extra {
  * @rcu: to free the node; RCU readers of a node do not use @entries and @data
  * @name: name in the parent
  * @parent: the parent, counted; NULL for a root
- * @extra: index of children and changed attributes, or NULL
+ * @extra: what most nodes do not need, or NULL
  * @born: when it was created, see eventfs_born()
  * @name_len: length of @name, so that it is computed only once
  * @nr_entries: length of @entries
@@ -367,7 +367,7 @@ static struct eventfs_extra *eventfs_make_extra(struct eventfs_inode *node)
 	return old;
 }
 
-/* The index of the entry with this name, or nr_entries if there is none */
+/* The number of the entry with this name, or nr_entries if there is none */
 static unsigned int eventfs_find_entry(const struct eventfs_inode *dir, const char *name)
 {
 	const struct eventfs_entry *entry = dir->entries;
@@ -586,8 +586,8 @@ s64 eventfs_now(void)
  * a tick of the clock get different times. If the clock was set back, so is the time.
  *
  * The generation is written last, so a lookup that reads the new one searches the new
- * index. If it read an older one, ->d_revalidate() searches again. Caller holds the
- * tree's lock.
+ * index. After one that read an older one, ->d_revalidate() searches again. Caller
+ * holds the tree's lock.
  */
 static void eventfs_change(struct eventfs_extra *extra, s64 now)
 {
@@ -1130,7 +1130,7 @@ static int eventfs_delete_miss(const struct dentry *dentry)
 
 static void eventfs_d_release(struct dentry *dentry)
 {
-	/* NULL if lookup returned another alias. It stays set, because RCU walks may read it. */
+	/* NULL if lookup used another alias. Not cleared here: RCU walks may read it. */
 	if (dentry->d_fsdata)
 		eventfs_put(dentry->d_fsdata);
 }
@@ -1536,7 +1536,7 @@ struct eventfs_inode *eventfs_add_lazy_dir(const char *name, struct eventfs_inod
  * @data: passed to the callbacks of @entries
  *
  * Like eventfs_create_dir(). In a fill operation of @parent, @parent does not change, no
- * watch is notified, and the new directory is born at the last change of @parent.
+ * watch is notified, and the time of birth is that of the last change of @parent.
  *
  * Context: May sleep. Caller holds the tree's lock, by eventfs_lock() or in a fill
  * operation. Outside of a fill operation, @parent must be filled.
@@ -1593,8 +1593,8 @@ struct eventfs_inode *eventfs_create_dir(const char *name, struct eventfs_inode 
  * @dir: the directory
  *
  * Call this before changing the data that the fill operation reads. If @dir is watched,
- * this fills it. If @dir is not filled afterwards, only its times change, and the caller
- * has no child to create or remove.
+ * this fills it. If @dir is not filled afterwards, its times change, and the caller must
+ * not create or remove the child.
  *
  * Context: Caller holds the tree's lock, by eventfs_lock(). May sleep.
  */
@@ -1779,7 +1779,7 @@ static void eventfs_unlink_inode(struct inode *inode)
 		fsnotify_inoderemove(inode);
 }
 
-/* Each inode and dentry holds a reference. Those created after this do not stay cached. */
+/* Each inode and dentry holds a reference. One created after this does not stay cached. */
 static bool eventfs_is_cached(const struct eventfs_inode *node)
 {
 	return kref_read(&node->ref) > 1;
@@ -1838,8 +1838,8 @@ static struct eventfs_inode *eventfs_deepest(struct eventfs_inode *node)
 
 /*
  * Remove @top and everything below it, from the bottom up. First unpublish @top. Then,
- * node by node: unpublish, end activity, drop what is cached, drop the tree's
- * reference. Caller holds the tree's lock.
+ * node by node: unpublish, end activity, drop what is cached, report the removal, drop
+ * the tree's reference. Caller holds the tree's lock.
  */
 static void eventfs_remove_tree(struct eventfs_root *root, struct eventfs_inode *top)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Declarations that the two halves of tracefs share: inode.c (mount, options, owners,
- * static files and directories) and event_inode.c (eventfs, the part below an
- * "events" directory).
+ * static files and directories) and event_inode.c (eventfs: "events" directories, and
+ * others that are filled on first use).
  */
 #ifndef _TRACEFS_INTERNAL_H
 #define _TRACEFS_INTERNAL_H

@@ -56,7 +56,7 @@ typedef int (*eventfs_callback)(const char *name, umode_t *mode, void **data,
  * @name: name of the entry
  * @data: the data of the directory
  *
- * Called once for each entry that has one, after the last dentry and the last inode of
+ * Called once for each entry with a release, after the last dentry and the last inode of
  * its directory are gone. So what an open file uses through @data is valid until the file
  * is closed. A watch or a Landlock rule may keep an inode longer. Never called for a
  * directory whose creation failed. Without a release, @data may be freed as soon as
@@ -103,8 +103,9 @@ struct eventfs_inode *eventfs_create_dir(const char *name, struct eventfs_inode 
  * eventfs_add_lazy_dir().
  *
  * When a child is to be created or removed, call eventfs_defer() first. Then change what
- * this operation reads. Then, under eventfs_lock(), create or remove the child if the
- * directory is filled.
+ * this operation reads. Last, if the directory is filled, create the child by
+ * eventfs_add_dir() under eventfs_lock(), or remove it by eventfs_remove_dir(), which
+ * takes that lock itself.
  *
  * Context: May sleep. The tree's lock is held, and perhaps that of the directory's
  * inode. Must not wait for event_mutex, or call eventfs functions other than
