@@ -43,7 +43,9 @@ REST = ("boot-debug", "selftests-debug", "faults-debug", "ftrace-debug", "ftrace
         "security-debug", "ftrace-rest")
 # For the kernel's command line; see dev/guest/cmdline.sh.
 BOOT_EVENTS = ("trace_event=sched:sched_switch", "trace_trigger=sched_process_exit.stacktrace",
-               "kprobe_event=p:boot,vfs_statx", "trace_instance=boot,sched:sched_waking")
+               "kprobe_event=p:boot,vfs_statx", "trace_instance=boot,sched:sched_waking",
+               "reserve_mem=2M:4096:trace", "trace_instance=kept@trace",
+               "trace_instance=backup=kept")
 # Most guests keep one processor busy, and have 2 GB at most.
 LANES = min(len(os.sched_getaffinity(0)), 4)
 FOLDERS = "00basic event instances dynevent kprobe trigger"
@@ -474,9 +476,11 @@ class Suites:
                            on_output=lambda _, data: text.extend(data))
         write_file(guest.output, text)
         for line in text.decode(errors="replace").splitlines():
-            match = re.match(r"(ok|FAILED): (.*)", line)
+            match = re.match(r"(ok|FAILED|skipped): (.*)", line)
             if match:
-                report.check(f"{name}: {match[2]}", match[1] == "ok", f"see {guest.output}")
+                report.result(f"{name}: {match[2]}",
+                              {"ok": "pass", "FAILED": "fail", "skipped": "skip"}[match[1]],
+                              f"see {guest.output}" if match[1] == "FAILED" else "")
         if status not in (0, 1):
             raise Failure(f"{command} ended with status {status}, see {guest.output}")
         check_log(report, guest, kernel)

@@ -25,6 +25,23 @@ systems()
 	(cd "$1" && printf '%s\n' */ | grep -vx ftrace/)
 }
 
+event_files()
+{
+	echo 1 >/sys/kernel/slab/trace_event_file/shrink
+	sed -n 's/^trace_event_file *\([0-9]*\).*/\1/p' /proc/slabinfo
+}
+
+# They are freed after a grace period.
+is_freed() # number before
+{
+	for _ in $(seq 100); do
+		[ "$(event_files)" -gt $(($2 - $1)) ] || return 0
+		sleep .1
+	done
+	echo "of $2 there are $(event_files)"
+	return 1
+}
+
 cd $TRACING || exit 1
 check 'trace_event= enables an event' contains events/sched/sched_switch/enable '^1'
 check 'and its system' contains events/sched/enable '^X'
@@ -45,6 +62,18 @@ check 'it has the group of instances' is_same 33 "$(stat -c %g $boot/trace)"
 check 'and so have its events' is_same 33 "$(stat -c %g $boot/events/sched/sched_waking/enable)"
 check 'it can be removed' rmdir $boot
 check 'and is gone' is_gone $boot
+
+backup=instances/backup
+if [ -d $backup ]; then
+	check 'a read-only instance has events' [ -e $backup/events/sched/sched_switch/format ]
+	count=$(find $backup/events -name format | wc -l)
+	before=$(event_files)
+	check 'which cannot be enabled' is_gone $backup/events/sched/sched_switch/enable
+	check 'it can be removed, too' rmdir $backup
+	check 'and its events are freed' is_freed "$count" "$before"
+else
+	echo 'skipped: the events of a read-only instance (this kernel has none)'
+fi
 
 echo 0 >events/kprobes/boot/enable
 echo '-:boot' >>kprobe_events
