@@ -414,18 +414,25 @@ static int read_files(struct worker *worker)
 	return error ?: read_some(*held);
 }
 
+static int enable_system(const char *group, const char *text)
+{
+	char path[PATH_MAX];
+	int error;
+
+	snprintf(path, sizeof(path), "%s/enable", group);
+	error = write_text(path, text);
+	/* It was open when the module went: it has no event any more. */
+	return error == EINVAL ? ENODEV : error;
+}
+
 static int enable_and_disable(struct worker *worker)
 {
 	const char *text = choose(worker, 2) ? "1" : "0";
 	char path[PATH_MAX];
-	int error;
 
 	if (choose(worker, 4))
 		return write_text(some_event(worker, path, "enable"), text);
-	snprintf(path, sizeof(path), "%s/enable", groups[choose(worker, ARRAY_LEN(groups))]);
-	error = write_text(path, text);
-	/* The system had no event any more. */
-	return error == EINVAL ? ENODEV : error;
+	return enable_system(groups[choose(worker, ARRAY_LEN(groups))], text);
 }
 
 static int set_filter(struct worker *worker)
@@ -491,14 +498,12 @@ static int watch_event(struct worker *worker)
 
 static int make_instances(struct worker *worker)
 {
-	char path[PATH_MAX];
 	int error, removed;
 
 	if (mkdir(NEW_INSTANCE, 0750))
 		return errno;
-	snprintf(path, sizeof(path), NEW_INSTANCE "/events/" SYSTEM "/%s",
-		 choose(worker, 2) ? "enable" : "foo_bar/enable");
-	error = write_text(path, "1");
+	error = choose(worker, 2) ? enable_system(NEW_INSTANCE "/events/" SYSTEM, "1") :
+		write_text(NEW_INSTANCE "/events/" SYSTEM "/foo_bar/enable", "1");
 	removed = rmdir(NEW_INSTANCE) ? errno : 0;
 	return removed ?: error;
 }
