@@ -47,3 +47,21 @@ is_gone() # path...
 		[ ! -e "$path" ] || return 1
 	done
 }
+
+objects() # slab cache
+{
+	echo 1 >"/sys/kernel/slab/$1/shrink"
+	awk -v cache="$1" '$1 == cache { print $2 }' /proc/slabinfo
+}
+
+# Memory is freed after a grace period, and a shell cannot wait for one.
+settles() # slab cache, limit
+{
+	for _ in $(seq 100); do
+		count=$(objects "$1")
+		[ "$count" -gt "$2" ] || return 0
+		sleep .1
+	done
+	echo "$1: $count objects, not at most $2"
+	return 1
+}

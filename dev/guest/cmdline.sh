@@ -25,23 +25,6 @@ systems()
 	(cd "$1" && printf '%s\n' */ | grep -vx ftrace/)
 }
 
-event_files()
-{
-	echo 1 >/sys/kernel/slab/trace_event_file/shrink
-	sed -n 's/^trace_event_file *\([0-9]*\).*/\1/p' /proc/slabinfo
-}
-
-# They are freed after a grace period.
-is_freed() # number before
-{
-	for _ in $(seq 100); do
-		[ "$(event_files)" -gt $(($2 - $1)) ] || return 0
-		sleep .1
-	done
-	echo "of $2 there are $(event_files)"
-	return 1
-}
-
 cd $TRACING || exit 1
 check 'trace_event= enables an event' contains events/sched/sched_switch/enable '^1'
 check 'and its system' contains events/sched/enable '^X'
@@ -67,10 +50,10 @@ backup=instances/backup
 if [ -d $backup ]; then
 	check 'a read-only instance has events' [ -e $backup/events/sched/sched_switch/format ]
 	count=$(find $backup/events -name format | wc -l)
-	before=$(event_files)
+	before=$(objects trace_event_file)
 	check 'which cannot be enabled' is_gone $backup/events/sched/sched_switch/enable
 	check 'it can be removed, too' rmdir $backup
-	check 'and its events are freed' is_freed "$count" "$before"
+	check 'and its events are freed' settles trace_event_file $((before - count))
 else
 	echo 'skipped: the events of a read-only instance (this kernel has none)'
 fi

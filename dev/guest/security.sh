@@ -34,24 +34,6 @@ reclaim()
 	echo 2 >/proc/sys/vm/drop_caches
 }
 
-objects() # slab cache
-{
-	echo 1 >"/sys/kernel/slab/$1/shrink"
-	awk -v cache="$1" '$1 == cache { print $2 }' /proc/slabinfo
-}
-
-# Memory is freed after a grace period, and a shell cannot wait for one.
-settles() # slab cache, limit
-{
-	for _ in $(seq 100); do
-		count=$(objects "$1")
-		[ "$count" -gt "$2" ] || return 0
-		sleep .1
-	done
-	echo "$1: $2 objects before, $count after"
-	return 1
-}
-
 is_locked_down()
 {
 	grep -q '\[confidentiality\]' "$LOCKDOWN"
